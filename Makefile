@@ -1,0 +1,35 @@
+# The four commands of the README. Everything else is a call of one of the programs they install.
+PYTHON ?= /usr/bin/python3
+PACKAGES = python3-venv python3-dev gcc libc6-dev pkg-config libfuse3-dev fuse3 libseccomp2 runc busybox-static
+TEST_PACKAGES = $(PACKAGES) crun docker.io iptables gcc-multilib clang libclang-rt-14-dev lxcfs make git strace
+
+export DEBIAN_FRONTEND = noninteractive
+
+.PHONY: demo demo-docker test bench build build-dev packages packages-test lint
+
+build: packages .venv/installed
+build-dev: packages-test .venv/installed-dev
+
+# Only what is missing is asked of apt, so that a second run needs no network.
+define install
+	@missing=$$(for p in $(1); do dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'ok installed' || echo $$p; done); \
+	if [ -n "$$missing" ]; then apt-get -q update && apt-get -q install -y --no-install-recommends $$missing; fi
+endef
+
+packages:
+	$(call install,$(PACKAGES))
+
+packages-test:
+	$(call install,$(TEST_PACKAGES))
+
+.venv/bin/python:
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml setup.py $(wildcard native/*)
+	.venv/bin/pip install --quiet --disable-pip-version-check --editable .
+	ln -sf ../../eci_supervisor/bin/eci-runc .venv/bin/eci-runc
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@

@@ -1,0 +1,66 @@
+"""Where our files are. The one place that knows the layout of the state directory."""
+from dataclasses import dataclass
+
+DEFAULT_STATE_DIR = "/run/eci"
+DEFAULT_AUDIT_DIR = "/var/log/eci"
+
+
+@dataclass(frozen=True, slots=True)
+class StateDir:
+    """The state directory (0711) and what is in it."""
+
+    path: str = DEFAULT_STATE_DIR
+
+    @property
+    def fork_socket(self) -> str:
+        """The fork server's socket: SOCK_SEQPACKET, 0600."""
+        return f"{self.path}/fork.sock"
+
+    @property
+    def fork_lock(self) -> str:
+        return f"{self.path}/fork.lock"
+
+    @property
+    def leases(self) -> str:
+        return f"{self.path}/leases"
+
+    @property
+    def containers(self) -> str:
+        return f"{self.path}/c"
+
+    @property
+    def staging(self) -> str:
+        """An empty directory, over which create and the supervisor mount a tmpfs in mount namespaces of their own."""
+        return f"{self.path}/stage"
+
+    def container(self, key: str) -> "ContainerDir":
+        return ContainerDir(f"{self.containers}/{key}")
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerDir:
+    """One container's directory (0700)."""
+
+    path: str
+
+    @property
+    def state(self) -> str:
+        return f"{self.path}/state.json"
+
+    @property
+    def config(self) -> str:
+        """The rewritten config.json, bound over the bundle's in create's private mount namespace."""
+        return f"{self.path}/config.json"
+
+    @property
+    def notify_socket(self) -> str:
+        """The seccomp listenerPath."""
+        return f"{self.path}/notify.sock"
+
+    @property
+    def control_socket(self) -> str:
+        return f"{self.path}/control.sock"
+
+    @property
+    def tunables(self) -> str:
+        return f"{self.path}/tunables.json"

@@ -1,0 +1,87 @@
+"""What is answered to a notification.
+
+After SECCOMP_USER_NOTIF_FLAG_CONTINUE the kernel reads the caller's memory, fds, cwd and root again, and another thread may have
+changed them (seccomp_unotify(2)). So a Continue names the kernel's own checks that make every other content harmless.
+"""
+from dataclasses import dataclass
+from enum import Enum
+from typing import TypeAlias
+
+from eci_supervisor.model.tree import TreeKind
+
+
+class KernelCheck(Enum):
+    """A check the kernel makes after Continue, whatever memory holds by then. The value is what it gives, for docs and events."""
+
+    LOCK = "MNT_LOCKED and the locked flags of a mount: EINVAL, EPERM"
+    REVEAL = "mount_too_revealing: a fresh procfs or sysfs is EPERM"
+    TYPE = "FS_USERNS_MOUNT: other file system types are EPERM"
+    OWNER = "CAP_SYS_ADMIN in the superblock's user namespace: EPERM"
+    NSCAP = "a capability in the owner of the namespace concerned: EPERM"
+    HOSTCAP = "a capability in the initial user namespace: EPERM"
+
+
+@dataclass(frozen=True, slots=True)
+class MountTree:
+    """Make a locked tree and attach it where the caller's target leads: a new procfs or sysfs of mount(2).
+
+    `flags` are the caller's MS_* flags, `target` and `options` its strings as they were copied.
+    """
+
+    kind: TreeKind
+    target: bytes
+    flags: int
+    options: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RemountBind:
+    """MS_REMOUNT|MS_BIND of a tree's mount, then the nodes below made to agree; NotATree if the target is none."""
+
+    target: bytes
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemountSuperblock:
+    """MS_REMOUNT of a procfs tree with its options, then the nodes below made to agree; NotATree if the target is none."""
+
+    target: bytes
+    flags: int
+    options: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UmountTree:
+    """umount2 without MNT_DETACH of a tree that is not one of the first two; NotATree if the target is none."""
+
+    target: bytes
+    flags: int
+
+
+Effect: TypeAlias = MountTree | RemountBind | RemountSuperblock | UmountTree
+
+
+@dataclass(frozen=True, slots=True)
+class Deny:
+    errno: int
+
+
+@dataclass(frozen=True, slots=True)
+class Emulate:
+    """Do `effect` as the caller and answer with its result.
+
+    `otherwise` says what holds if the target turns out to be no tree of ours: empty, the effect's errno stands; else the call is
+    continued, and these kernel checks make every other content of memory harmless.
+    """
+
+    effect: Effect
+    otherwise: frozenset[KernelCheck] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Continue:
+    checks: frozenset[KernelCheck]
+
+
+Verdict: TypeAlias = Deny | Emulate | Continue
