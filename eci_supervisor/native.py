@@ -2,7 +2,7 @@
 import os
 from typing import Any, Final
 
-from eci_supervisor import _native
+from eci_supervisor import _native  # type: ignore[attr-defined] # built by native/build.py
 
 ffi: Final[Any] = _native.ffi
 lib: Final[Any] = _native.lib

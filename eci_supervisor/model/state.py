@@ -25,7 +25,7 @@ class StateError(ValueError):
 
 def container_key(root: str, container_id: str) -> str:
     """The name of a container's directory: `root` is the runtime's --root, which makes an engine's ids unique."""
-    return hashlib.sha256(root.encode("utf-8", "surrogateescape") + b"\0" + container_id.encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    return hashlib.sha256(f"{root}\0{container_id}".encode("utf-8", "surrogateescape")).hexdigest()[:20]
 
 
 @dataclass(frozen=True, slots=True)
