@@ -1,0 +1,1 @@
+"""A whole life of a container, under runc and under crun."""

@@ -1,0 +1,1 @@
+"""What a user of an engine sees: dockerd with eci-runc as a runtime."""

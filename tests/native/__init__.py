@@ -1,0 +1,1 @@
+"""The C of native/: vectors shared with Python, sanitizers on."""

@@ -1,0 +1,1 @@
+"""Every decision, parser and protocol. No root, seconds in all."""
