@@ -11,6 +11,8 @@ from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
+from tests.support import rootfs
+
 SECCOMP_GET_NOTIF_SIZES = 3
 NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
 CGROUP = Path("/sys/fs/cgroup")
@@ -41,10 +43,11 @@ def root() -> str | None:
 @cache
 def busybox() -> str | None:
     """A static one: it is all that a container of the tests holds."""
-    path = shutil.which("busybox")
-    if path is None:
-        return "no program busybox in PATH (Debian: busybox-static)"
-    return None if b"ld-linux" not in Path(path).read_bytes() else f"{path} is not static"
+    try:
+        rootfs.busybox()
+    except FileNotFoundError as error:
+        return str(error)
+    return None
 
 
 @cache

@@ -1,0 +1,106 @@
+"""Containers for tests: one state directory, one --root and one fork server a run; after each test nothing of its containers is left.
+
+ECI_TEST_PLAIN=1 runs runc and crun themselves: what fails then is a test's own means, not the isolation.
+"""
+import itertools
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support import host
+from tests.support.bundle import Recipe, make_bundle
+from tests.support.driver import REPOSITORY, Container, Runtime
+from tests.support.rootfs import make_root
+from tests.support.waiting import wait_gone, wait_until
+
+PLAIN = bool(os.environ.get("ECI_TEST_PLAIN"))
+OUR_PROGRAMS = REPOSITORY / "eci_supervisor/bin"
+Launch = Callable[..., Container]
+
+
+@pytest.fixture(scope="session")
+def playground() -> Iterator[Path]:
+    """A directory with a short name that container root can walk through."""
+    directory = Path(tempfile.mkdtemp(prefix="eci-", dir="/tmp"))
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def root_image(playground: Path) -> Path:
+    return make_root(playground / "image")
+
+
+@pytest.fixture(scope="session")
+def untouched_host(playground: Path) -> Iterator[None]:
+    """The whole run leaves /proc/sys and the host's mounts as they were, and no cgroup."""
+    sysctls, mounts = host.sysctls(), host.own_mounts()
+    yield
+    assert host.sysctls() == sysctls
+    assert host.own_mounts() == mounts
+    assert host.cgroups_left(playground.name) == []
+
+
+@pytest.fixture(scope="session")
+def run_directory(playground: Path, untouched_host: None) -> Iterator[Path]:
+    """What all runtimes of this run share; at the end their fork server is ended."""
+    yield playground
+    server = host.listener_of(playground / "s/fork.sock")
+    if server is not None:
+        os.kill(server, signal.SIGTERM)
+        wait_gone(server)
+
+
+@pytest.fixture(params=["runc", "crun"])
+def runtime(request: pytest.FixtureRequest, run_directory: Path) -> Runtime:
+    """eci-runc in front of each of the two runtimes."""
+    return Runtime(request.param, run_directory, run_directory.name, plain=PLAIN)
+
+
+def left_behind(runtime: Runtime) -> list[str]:
+    """What is left of containers: processes, directories, leases. The fork server itself may stay."""
+    server = host.listener_of(runtime.state_dir / "fork.sock")
+    found = [f"process {p}" for p in host.processes(runtime.token, programs=OUR_PROGRAMS) if p.pid != server]
+    found += [f"directory {path}" for path in runtime.state_dir.glob("c/*")]
+    found += [f"container {path}" for path in runtime.root.glob("*")]
+    found += [f"mount {line}" for line in host.mountinfo() if runtime.token in line]
+    return found
+
+
+@pytest.fixture
+def containers(runtime: Runtime, root_image: Path) -> Iterator[Launch]:
+    """Makes containers that are not yet created: containers(Recipe(...)). All are deleted at the end, and must then have left nothing."""
+    made: list[Container] = []
+    numbers = itertools.count()
+
+    def prepare(recipe: Recipe | None = None, **changes: object) -> Container:
+        name = f"{runtime.real}-{next(numbers)}"
+        bundle = runtime.directory / f"b-{name}"
+        wanted = recipe or Recipe(**changes)  # type: ignore[arg-type] # the keywords are Recipe's
+        make_bundle(bundle, root_image, wanted, cgroups_path=f"/{runtime.token}-{name}")
+        made.append(Container(runtime, bundle, name))
+        return made[-1]
+
+    yield prepare
+    for container in made:
+        container.remove()
+        shutil.rmtree(container.bundle)
+    wait_until(lambda: not left_behind(runtime), f"nothing is left: {left_behind(runtime)}")
+
+
+@pytest.fixture
+def container(containers: Launch) -> Container:
+    """An ordinary container that runs."""
+    return containers().up()
+
+
+@pytest.fixture
+def privileged(containers: Launch) -> Container:
+    """A container that runs with all capabilities and without masks, as under `docker run --privileged`."""
+    return containers(privileged=True).up()
