@@ -1,0 +1,44 @@
+"""Processes known by pid and start time."""
+import os
+import signal
+
+import pytest
+
+from eci_supervisor.linux import processes
+
+
+def test_a_program_may_call_itself_anything() -> None:
+    line = b"12 (a) R 1 (b ) S " + b" ".join(b"%d" % n for n in range(4, 53)) + b"\n"
+    assert processes.parse_stat(line) == processes.Stat("S", 22)
+
+
+def test_we_are_alive_under_our_own_start_time_only() -> None:
+    start = processes.start_time(os.getpid())
+    assert processes.is_alive(os.getpid(), start)
+    assert not processes.is_alive(os.getpid(), start + 1)
+    assert not processes.is_alive(0, 0)
+
+
+def test_another_process_under_that_pid_is_not_opened() -> None:
+    assert processes.open_process(os.getpid(), processes.start_time(os.getpid()) + 1) is None
+
+
+@pytest.mark.parametrize("stubborn", [False, True])
+def test_a_process_is_ended_and_a_zombie_is_not_alive(stubborn: bool) -> None:
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        if stubborn:
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.write(write, b"x")
+        while True:
+            signal.pause()
+    assert os.read(read, 1) == b"x"
+    os.close(read)
+    os.close(write)
+    start = processes.start_time(pid)
+    processes.end_process(pid, start, 0.1)
+    assert not processes.is_alive(pid, start)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -(signal.SIGKILL if stubborn else signal.SIGTERM)
+    with pytest.raises(ProcessLookupError):
+        processes.start_time(pid)
