@@ -11,6 +11,7 @@
 #include <sys/fsuid.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* cdef: begin (libc, for linux/: errno is in ffi.errno) */
@@ -22,6 +23,18 @@ int setns(int fd, int nstype);
 int setfsuid(unsigned int uid);
 int setfsgid(unsigned int gid);
 int prctl(int option, ...);
+/* cdef: end */
+
+/* The magic number of the file system that fd, an O_PATH one too, is on. Here because Python's statvfs leaves it out. */
+static inline long eci_fs_magic(int fd)
+{
+	struct statfs result;
+
+	return fstatfs(fd, &result) < 0 ? -errno : (long)result.f_type;
+}
+
+/* cdef: begin (linux/statfs.py) */
+long eci_fs_magic(int fd);
 /* cdef: end */
 
 #endif
