@@ -1,5 +1,7 @@
 """Processes known by pid and start time: a pid alone is soon somebody else's."""
 import os
+import select
+import signal
 from collections.abc import Iterator
 
 from eci_supervisor.linux.fds import OwnedFd
@@ -34,6 +36,37 @@ def alive(pid: int, start: int) -> bool:
 def pidfd_open(pid: int) -> OwnedFd:
     """A pidfd, close-on-exec; raises ProcessLookupError when there is none."""
     return OwnedFd(os.pidfd_open(pid))
+
+
+def open_process(pid: int, start: int) -> OwnedFd | None:
+    """A pidfd of the process of that pid and start time, None if it is gone. The look comes after the open: then the pid is pinned."""
+    if pid <= 0:
+        return None
+    try:
+        pidfd = pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    if not alive(pid, start):
+        pidfd.close()
+        return None
+    return pidfd
+
+
+def end_process(pid: int, start: int, patience_s: float) -> None:
+    """SIGTERM, and SIGKILL once `patience_s` has passed; returns when it has exited, at once if there is no such process."""
+    pidfd = open_process(pid, start)
+    if pidfd is None:
+        return
+    with pidfd:
+        poll = select.poll()
+        poll.register(pidfd.fileno(), select.POLLIN)
+        for number, wait_s in ((signal.SIGTERM, patience_s), (signal.SIGKILL, 10.0)):
+            try:
+                signal.pidfd_send_signal(pidfd.fileno(), number)
+            except ProcessLookupError:
+                return
+            if poll.poll(wait_s * 1000):
+                return
 
 
 def pids() -> Iterator[int]:

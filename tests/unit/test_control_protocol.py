@@ -21,7 +21,7 @@ def test_requests_survive_the_wire(request_: Request) -> None:
 
 
 def test_the_hook_passes_the_runtimes_state_as_it_came() -> None:
-    line = b'{"v":1,"do":"attach","state":{ "ociVersion": "1.0.2", "id": "web1",  "status":"creating", "pid": 12, "annotations":{"a": "b"}}}'
+    line = b'{"v":1,"do":"attach","state":{ "ociVersion": "1.0.2", "id": "web1",  "status":"creating", "pid": 12, "annotations":{"a":""}}}'
     assert protocol.parse_request(line) == Attach("web1", 12)
 
 
