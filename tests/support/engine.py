@@ -1,0 +1,139 @@
+"""A Docker engine of our own: data, sockets and network namespace apart from those of an engine that may run on this host already."""
+import json
+import os
+import signal
+import subprocess
+import tarfile
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.driver import ECI_RUNC, Result
+from tests.support.host import mountinfo
+from tests.support.waiting import wait_gone, wait_until
+
+COMMAND_S = 60.0
+START_S = 30.0
+
+
+@dataclass(slots=True)
+class Engine:
+    """dockerd and how to talk to it.
+
+    directory: everything of it, short, 0711; runtime: that of containers of whom nothing else is said; args: global options of
+    eci-runc, which the engine passes before the command.
+    """
+
+    directory: Path
+    runtime: str
+    args: tuple[str, ...]
+    process: "subprocess.Popen[bytes] | None" = field(default=None, init=False)
+
+    @property
+    def socket(self) -> Path:
+        return self.directory / "docker.sock"
+
+    @property
+    def log(self) -> Path:
+        return self.directory / "dockerd.log"
+
+    @property
+    def root(self) -> str:
+        """The runtime's --root, which together with the id names a container."""
+        return f"{self.directory}/exec/runtime-{self.runtime}/moby"
+
+    def settings(self) -> dict[str, object]:
+        return {
+            "data-root": f"{self.directory}/data",
+            "exec-root": f"{self.directory}/exec",
+            "pidfile": f"{self.directory}/docker.pid",
+            "hosts": [f"unix://{self.socket}"],
+            "storage-driver": "overlay2",
+            "live-restore": True,
+            "shutdown-timeout": 2,
+            "default-runtime": self.runtime,
+            "runtimes": {
+                "eci-runc": {"path": str(ECI_RUNC), "runtimeArgs": list(self.args)},
+                "eci-runc-system": {"path": str(ECI_RUNC), "runtimeArgs": [*self.args, "--mode=system"]},
+            },
+        }
+
+    def start(self) -> None:
+        """Starts dockerd (again, if it was stopped) and returns when it answers; raises TimeoutError with the end of its log."""
+        (self.directory / "daemon.json").write_text(json.dumps(self.settings()))
+        with self.log.open("ab") as log:
+            command = [*self.network(), "dockerd", f"--config-file={self.directory}/daemon.json"]
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        try:
+            wait_until(lambda: self.docker("version").status == 0, "dockerd answers", START_S)
+        except TimeoutError as error:
+            self.stop()
+            raise TimeoutError("\n".join(self.log.read_text().splitlines()[-20:])) from error
+
+    def network(self) -> tuple[str, ...]:
+        """A network namespace of its own keeps dockerd's firewall rules, bridge and ip_forward off the host's.
+
+        The one kept from the first start is joined by later ones: containers that live on have their peers in it.
+        """
+        kept = self.directory / "net"
+        if not kept.exists():
+            kept.touch()
+            subprocess.run(["unshare", f"--net={kept}", "busybox", "ip", "link", "set", "lo", "up"], check=True)
+        return ("nsenter", f"--net={kept}")
+
+    def inside_network(self, *args: str) -> Result:
+        """A command in the network namespace of the engine: what a user of its host would do with a published port."""
+        done = subprocess.run([*self.network(), *args], capture_output=True, text=True, timeout=COMMAND_S, check=False)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def stop(self) -> None:
+        """Stops dockerd; containers live on. Its containerd ends with it."""
+        assert self.process is not None
+        containerd = self.directory / "exec/containerd/containerd.pid"
+        pid = int(containerd.read_text()) if containerd.exists() else None
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(START_S)
+        self.process = None
+        if pid is not None:
+            wait_gone(pid)
+
+    def close(self) -> None:
+        """Stops it for good: containers first, then the daemon, then what it left mounted."""
+        self.remove_all()
+        self.stop()
+        for line in mountinfo():
+            point = line.split(" ")[2]
+            if point.startswith(f"{self.directory}/"):
+                subprocess.run(["umount", "--lazy", point], check=True)
+
+    def command(self, *args: str) -> list[str]:
+        return ["docker", f"--host=unix://{self.socket}", *args]
+
+    def environment(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "DOCKER_CONFIG": f"{self.directory}/client", "DOCKER_BUILDKIT": "0", "TERM": "dumb"}
+
+    def docker(self, *args: str, stdin: str | None = None, deadline_s: float = COMMAND_S) -> Result:
+        command, env = self.command(*args), self.environment()
+        done = subprocess.run(command, input=stdin or "", capture_output=True, text=True, timeout=deadline_s, check=False, env=env)
+        return Result(done.returncode, done.stdout, done.stderr)
+
+    def run(self, *args: str, **how: str) -> Result:
+        """docker run --rm ARGS…"""
+        return self.docker("run", "--rm", *args, **how)  # type: ignore[arg-type] # only stdin is text
+
+    def detached(self, *args: str) -> str:
+        """docker run -d ARGS…; the container's id."""
+        return self.docker("run", "-d", *args).ok().out.strip()
+
+    def remove_all(self) -> None:
+        if ids := self.docker("ps", "--all", "--quiet").ok().out.split():
+            self.docker("rm", "--force", "--volumes", *ids).ok()
+
+    def import_image(self, root: Path, name: str, *changes: str) -> None:
+        """An image of one layer out of a directory; no registry is asked."""
+        with tempfile.NamedTemporaryFile(suffix=".tar", dir=self.directory) as file:
+            with tarfile.open(fileobj=file, mode="w") as tar:
+                tar.add(root, arcname=".")
+            file.flush()
+            options = [word for change in changes for word in ("--change", change)]
+            self.docker("import", *options, file.name, name).ok()
