@@ -1,0 +1,10 @@
+"""The rows of the table, in order: every bench module, by name."""
+from importlib import import_module
+
+from bench.harness import Bench
+
+MODULES: tuple[str, ...] = ()
+
+
+def benches() -> tuple[Bench, ...]:
+    return tuple(bench for name in MODULES for bench in import_module(f"bench.micro.{name}").BENCHES)
