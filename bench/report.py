@@ -110,7 +110,7 @@ def machine() -> dict[str, object]:
 
 def commit() -> str:
     """The commit measured, with a mark when files differ from it; empty outside a repository."""
-    command = ["git", "-C", Path(__file__).parent, "describe", "--always", "--dirty", "--exclude=*"]
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--exclude=*"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stdout.strip()
 
