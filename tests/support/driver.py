@@ -4,11 +4,14 @@ Never through a pipe: the container's init inherits what create was given, and a
 """
 import json
 import os
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from eci_supervisor.linux.paths import ContainerDir, StateDir
+from eci_supervisor.model.state import ContainerState, container_key
 from tests.support.waiting import DEADLINE_S, wait_gone, wait_until
 
 REPOSITORY = Path(__file__).parent.parent.parent
@@ -16,7 +19,7 @@ ECI_RUNC = REPOSITORY / ".venv/bin/eci-runc"
 ECI = REPOSITORY / ".venv/bin/eci"
 COMMAND_S = 30.0
 # crun 1.8.1 refuses a host that mixes cgroup v1 and v2, so it gets a mount namespace without the second.
-WITHOUT_V2 = ("unshare", "--mount", "sh", "-c", 'umount -l /sys/fs/cgroup/unified 2>/dev/null; exec "$@"', "sh")
+WITHOUT_V2 = "if mountpoint -q /sys/fs/cgroup/unified; then umount -l /sys/fs/cgroup/unified; fi;"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Runtime:
     """A runtime and where it keeps its things.
 
     real: "runc" or "crun"; plain: without eci-runc, to see that a test's own means are right; directory: for outputs and state, 0711;
-    token: marks cgroups and processes of this run.
+    token: marks cgroups and processes of this run; before: a shell script run in a mount namespace of the command's own, before it.
     """
 
     real: str
@@ -50,6 +53,7 @@ class Runtime:
     token: str
     plain: bool = False
     mode: str = "eci"
+    before: str = ""
 
     @property
     def root(self) -> Path:
@@ -64,7 +68,8 @@ class Runtime:
         return self.directory / "audit"
 
     def argv(self) -> list[str]:
-        prefix = list(WITHOUT_V2) if self.real == "crun" else []
+        script = " ".join((WITHOUT_V2 if self.real == "crun" else "", self.before)).strip()
+        prefix = ["unshare", "--mount", "sh", "-ec", f'{script} exec "$@"', "sh"] if script else []
         if self.plain:
             return [*prefix, self.real, f"--root={self.root}"]
         ours = [f"--state-dir={self.state_dir}", f"--audit-dir={self.audit_dir}", f"--real-runtime={self.program()}", f"--mode={self.mode}"]
@@ -120,6 +125,21 @@ class Container:
         return self.runtime.directory / f"{self.id}.err"
 
     @property
+    def directory(self) -> ContainerDir:
+        """Where eci-runc keeps it."""
+        return StateDir(str(self.runtime.state_dir)).container(container_key(str(self.runtime.root), self.id))
+
+    def record(self) -> ContainerState:
+        """What eci-runc has written down of it."""
+        return ContainerState.from_bytes(Path(self.directory.state).read_bytes())
+
+    def kill_supervisor(self) -> None:
+        """SIGKILL, and returns when it is gone."""
+        pid = self.record().supervisor_pid
+        os.kill(pid, signal.SIGKILL)
+        wait_gone(pid)
+
+    @property
     def log(self) -> Path:
         """The runtime's log, JSON lines: where an engine looks for an error."""
         return self.bundle / "log.json"
@@ -150,8 +170,12 @@ class Container:
     def sh(self, script: str, *, options: tuple[str, ...] = ()) -> Result:
         return self.exec("sh", "-c", script, options=options)
 
-    def kill(self, signal: str = "KILL") -> Result:
-        return self.runtime.run("kill", self.id, signal)
+    def probe(self, *words: str) -> list[str]:
+        """The lines of tests/programs/probe.c, run inside."""
+        return self.exec("probe", *words).ok().lines
+
+    def kill(self, name: str = "KILL") -> Result:
+        return self.runtime.run("kill", self.id, name)
 
     def delete(self, *options: str) -> Result:
         return self.runtime.run("delete", *options, self.id)
