@@ -1,0 +1,148 @@
+"""User namespaces made for their maps alone, and the question whose a namespace is.
+
+A user namespace lives while an fd of it is open: the child that was made to create it is killed at once.
+"""
+import contextlib
+import os
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import NamedTuple
+
+from eci_supervisor.linux import namespaces
+from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.linux.namespaces import CLONE_NEWUSER
+from eci_supervisor.model.ids import IdRange
+from eci_supervisor.native import ffi, lib
+
+_PR_SET_PDEATHSIG = 1
+
+
+class Extent(NamedTuple):
+    """One line of uid_map or gid_map. For an idmapped mount: `inside` is the id on disk, `outside` the id it is shown as."""
+
+    inside: int
+    outside: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdMaps:
+    uids: tuple[Extent, ...]
+    gids: tuple[Extent, ...]
+
+
+def shifted(ids: IdRange) -> IdMaps:
+    """The maps of a container's own user namespace: 0 and up to the leased range."""
+    extents = (Extent(0, ids.start, ids.count),)
+    return IdMaps(extents, extents)
+
+
+def user_namespace(maps: IdMaps) -> OwnedFd:
+    """An fd of a new user namespace with these maps; its process is gone when this returns."""
+    with _Child(lambda: namespaces.unshare(CLONE_NEWUSER)) as pid:
+        for name, extents in (("uid_map", maps.uids), ("gid_map", maps.gids)):
+            fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, "".join(f"{e.inside} {e.outside} {e.size}\n" for e in extents).encode())
+            finally:
+                os.close(fd)
+        return OwnedFd(os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC))
+
+
+def maps_of(user: int) -> IdMaps:
+    """The maps of the user namespace of an fd, read through a child that joined it."""
+    with _Child(lambda: namespaces.setns(user, CLONE_NEWUSER)) as pid:
+        return IdMaps(_extents(f"/proc/{pid}/uid_map"), _extents(f"/proc/{pid}/gid_map"))
+
+
+class OwnerKind(Enum):
+    """Whose a namespace is."""
+
+    HOST = "the host's own namespace"
+    INITIAL = "another namespace of the initial user namespace"  # ip netns, CNI: a container with a range of its own may join it
+    OTHER = "a namespace of another user namespace"
+
+
+@dataclass(frozen=True, slots=True)
+class NamespaceOwner:
+    """The answer of owner_of(); `user`, its identity (device, inode) and its maps are those of OTHER, else None."""
+
+    kind: OwnerKind
+    namespace: int
+    user: OwnedFd | None = None
+    identity: tuple[int, int] | None = None
+    maps: IdMaps | None = None
+
+
+def owner_of(path: str) -> NamespaceOwner:
+    """Whose the namespace at `path` is, by what it is, never by the path. `namespace` is its CLONE_NEW* type.
+
+    Raises OSError: ENOTTY for a file that is no namespace, EPERM for one that belongs to a namespace above ours.
+    """
+    with OwnedFd(os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)) as namespace:
+        kind = namespaces.kind(namespace.fileno())
+        itself = namespaces.identity(namespace.fileno())
+        name = namespaces.NAMES[kind]
+        if itself in _of_the_host(name):
+            return NamespaceOwner(OwnerKind.HOST, kind)
+        user = OwnedFd(os.dup(namespace.fileno())) if kind == CLONE_NEWUSER else namespaces.owner(namespace.fileno())
+    identity = namespaces.identity(user.fileno())
+    if identity == namespaces.identity("/proc/self/ns/user"):
+        user.close()
+        return NamespaceOwner(OwnerKind.INITIAL, kind)
+    return NamespaceOwner(OwnerKind.OTHER, kind, user, identity, maps_of(user.fileno()))
+
+
+def _of_the_host(name: str) -> set[tuple[int, int]]:
+    """The namespaces of that type that count as the host's: ours and those of its init."""
+    found = {namespaces.identity(f"/proc/self/ns/{name}")}
+    with contextlib.suppress(PermissionError):  # an init with capabilities that we lack cannot be looked at
+        found.add(namespaces.identity(f"/proc/1/ns/{name}"))
+    return found
+
+
+def _extents(path: str) -> tuple[Extent, ...]:
+    with open(path, "rb") as file:
+        return tuple(Extent(*map(int, line.split())) for line in file)
+
+
+class _Child:
+    """A forked process that has done `act` and then waits to be killed; raises what `act` raised there."""
+
+    def __init__(self, act: Callable[[], None]) -> None:
+        self._act = act
+        self._pid = 0
+
+    def __enter__(self) -> int:
+        read, write = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            self._be(write)
+        os.close(write)
+        try:
+            answer = os.read(read, 16)
+        finally:
+            os.close(read)
+        if answer != b"0":
+            self.__exit__()
+            code = int(answer or b"10")  # ECHILD: it died without a word
+            raise OSError(code, f"{os.strerror(code)}: user namespace")
+        return self._pid
+
+    def _be(self, write: int) -> None:
+        """The child's whole life; nobody waits for it if its parent is killed, so it goes along."""
+        try:
+            self._act()
+            lib.prctl(_PR_SET_PDEATHSIG, ffi.cast("unsigned long", signal.SIGKILL))  # last: a change of credentials clears it
+            os.write(write, b"0")
+        except OSError as error:
+            os.write(write, b"%d" % (error.errno or 1))
+        finally:
+            signal.pause()
+            os._exit(0)
+
+    def __exit__(self, *_: object) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
