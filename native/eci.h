@@ -37,4 +37,143 @@ static inline long eci_fs_magic(int fd)
 long eci_fs_magic(int fd);
 /* cdef: end */
 
+/* cdef: begin (the serving thread: policy.c, tracee.c, ring.c, serve.c) */
+#define ECI_ROWS 96		/* rows of a compiled policy */
+#define ECI_TEXTS 4		/* strings copied for one call: mount(2) has four */
+#define ECI_TEXT_BYTES 4096	/* PATH_MAX, and the page that mount(2) takes as data */
+#define ECI_EVENT_TEXT 160	/* of all strings of one event together */
+
+/* How a register is read before it is tested. */
+enum eci_register {
+	ECI_WORD,		/* all bits of the ABI's word */
+	ECI_INT,		/* an int of the kernel: the low 32 bits */
+	ECI_MOUNT_FLAGS,	/* mount(2): without MS_MGC_VAL and what goes with it */
+};
+
+enum eci_action {
+	ECI_CONTINUE,		/* the kernel goes on with the call */
+	ECI_ERRNO,		/* the call fails with the row's error */
+	ECI_ASK,		/* copied and handed on to Python */
+};
+
+/* One row of a policy; the first that fits wins. */
+struct eci_row {
+	uint32_t arch;		/* AUDIT_ARCH_* */
+	int32_t nr;
+	int32_t arg;		/* the register tested: (register & mask) == value; mask 0 fits always */
+	int32_t reg;		/* enum eci_register */
+	uint64_t mask;
+	uint64_t value;
+	int32_t text;		/* the string argument that must be one of names, or -1 */
+	int32_t action;		/* enum eci_action */
+	char names[2][16];
+	int32_t error;
+	int32_t rule;		/* index into policy.table.RULES */
+	uint32_t reads;		/* string arguments copied for ECI_ASK, one bit each */
+	uint32_t pages;		/* those of reads that are a page of data: what is readable counts, no NUL is needed */
+};
+
+struct eci_policy {
+	uint32_t count;
+	struct eci_row rows[ECI_ROWS];
+};
+
+/* Index of the first row from `from` on that fits the registers, or -1. Its text is for the caller to compare. */
+int eci_policy_next(const struct eci_policy *policy, uint32_t from, uint32_t arch, int32_t nr, const uint64_t *args);
+
+/* A string of the caller. error: 0, EFAULT, or ENAMETOOLONG (no NUL within ECI_TEXT_BYTES); length is without the NUL. */
+struct eci_text {
+	int32_t arg;
+	int32_t error;
+	int32_t null;
+	uint32_t length;
+};
+
+/* A call for Python: bytes[i] belongs to texts[i]. */
+struct eci_call {
+	uint64_t id;
+	uint64_t ip;
+	uint64_t args[6];
+	uint64_t received_ns;	/* CLOCK_MONOTONIC */
+	uint32_t tid;
+	uint32_t arch;
+	int32_t nr;
+	int32_t rule;
+	uint32_t text_count;
+	struct eci_text texts[ECI_TEXTS];
+	char bytes[ECI_TEXTS][ECI_TEXT_BYTES];
+};
+
+/* What an event says was done. */
+enum eci_verdict {
+	ECI_CONTINUED,
+	ECI_DENIED,
+	ECI_EMULATED,
+	ECI_FAILED,		/* our own failure: no row, no room, a stuck read, a dead mounter */
+};
+
+struct eci_event {
+	uint64_t time_ns;	/* CLOCK_REALTIME at RECV */
+	uint64_t args[6];
+	uint32_t duration_ns;	/* RECV to SEND */
+	uint32_t tid;
+	uint32_t pid;		/* 0: not asked */
+	uint32_t uid;		/* UINT32_MAX: not known */
+	uint32_t arch;
+	int32_t nr;
+	int32_t rule;		/* -1: no row */
+	uint16_t verdict;	/* enum eci_verdict */
+	uint16_t error;
+	char text[ECI_EVENT_TEXT];	/* '0' + argument, bytes, NUL; again for the next */
+};
+
+/* Events of all serving threads of a container: written without locks, the oldest are overwritten. */
+struct eci_ring;
+struct eci_ring *eci_ring_new(uint32_t slots, int event_fd);
+void eci_ring_free(struct eci_ring *ring);
+uint64_t eci_ring_push(struct eci_ring *ring, const struct eci_event *event);
+int eci_ring_read(const struct eci_ring *ring, uint64_t seq, struct eci_event *event);
+uint64_t eci_ring_last(const struct eci_ring *ring);
+void eci_ring_arm(struct eci_ring *ring);
+
+/* Counters of one thread; each is written by the serving thread alone. */
+struct eci_counters {
+	uint64_t answered;	/* in C */
+	uint64_t asked;		/* handed to Python */
+	uint64_t failed;	/* answered EIO in C */
+	uint64_t lost;		/* the caller was gone, or a signal took it away */
+};
+
+struct eci_server;
+int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, int event_fd, int timer_fd,
+		    struct eci_server **result);
+int eci_serve_take(struct eci_server *server, struct eci_call *call);
+int eci_serve_done(struct eci_server *server, int *error);
+int eci_serve_end(struct eci_server *server);
+uint64_t eci_serve_reading(struct eci_server *server, struct eci_call *call);
+void eci_serve_counters(struct eci_server *server, struct eci_counters *counters);
+void eci_serve_free(struct eci_server *server);
+
+/* The answers to notification id: error, or 0 for success; or the call goes on. -ENOENT: the caller is gone. */
+int eci_answer(int notify_fd, uint64_t id, int error);
+int eci_continue(int notify_fd, uint64_t id);
+int eci_id_valid(int notify_fd, uint64_t id);
+/* cdef: end */
+
+_Static_assert(sizeof(struct eci_event) == 248, "an event and its sequence number fill four cache lines");
+
+/* Within native/ only. */
+
+/* One string to be read: `address` of the caller into `bytes`, as ECI_TEXT_BYTES says. */
+struct eci_read {
+	uint64_t address;
+	char *bytes;
+	struct eci_text *text;
+	uint32_t done;		/* bytes read so far */
+	int ended;
+	int page;
+};
+int eci_row_named(const struct eci_row *row, const struct eci_text *text, const char *bytes);
+void eci_tracee_read(uint32_t tid, struct eci_read *reads, unsigned int count);
+
 #endif

@@ -1,0 +1,154 @@
+"""The OCI seccomp section of a container: the engine's, with the calls of RULES notified or refused wherever it would allow them.
+
+Some facts about what the runtimes do with the section (libseccomp 2.5, runc 1.1, crun 1.8):
+- A rule without arguments swallows those with, in either order; two rules with different actions that overlap are undefined.
+  So an engine's rule is never joined by one of ours: it is copied with another action, or complemented by disjoint ones.
+- Several conditions on one register make runc and crun write one rule for each condition: they are alternatives then.
+- An ABI that `architectures` does not list is killed. A call that libseccomp does not know is left out silently.
+- runc before 1.2 refuses every flag; a listener cannot be had together with TSYNC.
+"""
+from collections.abc import Iterable, Iterator
+from errno import EPERM
+from typing import Any
+
+from eci_supervisor.model.state import Mode
+from eci_supervisor.policy import cubes
+from eci_supervisor.policy.arch import OCI_NAME, machine_abis
+from eci_supervisor.policy.table import FLOOR, NOTIFIED
+
+ALLOW, ERRNO, LOG, NOTIFY = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY"
+PASSING = frozenset({ALLOW, LOG})
+NOT_WITH_A_LISTENER = frozenset({"SECCOMP_FILTER_FLAG_TSYNC"})
+WAIT_KILLABLE = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
+COMPLEMENT_LIMIT = 512
+
+# What the kernel judges by the container's own namespaces: allowed in system mode, whatever capabilities the engine thought of.
+SYSTEM = frozenset({
+    "mount", "umount", "umount2", "open_tree", "open_tree_attr", "move_mount", "fsopen", "fsconfig", "fsmount", "fspick", "mount_setattr",
+    "statmount", "listmount", "pivot_root", "chroot", "unshare", "setns", "clone", "clone3", "sethostname", "setdomainname",
+    "keyctl", "add_key", "request_key", "reboot", "sched_setaffinity", "sched_setattr", "sched_setparam", "sched_setscheduler",
+    "quotactl", "quotactl_fd", "fanotify_init",
+})
+
+
+class ProfileRefused(ValueError):
+    """The engine's profile cannot be combined with ours; the text is one sentence for the user."""
+
+
+Rule = dict[str, Any]  # one entry of `syscalls`, as the OCI spec has it
+
+
+def _ours(name: str) -> Rule | None:
+    """The action in the place of an allowing one, or None where the engine's stays."""
+    if name in FLOOR:
+        return {"action": ERRNO, "errnoRet": FLOOR[name]}
+    return {"action": NOTIFY} if name in NOTIFIED else None
+
+
+def _conditions(rule: Rule) -> list[list[Rule]]:
+    """The alternatives that a rule's args stand for, each a list of conditions that must all hold."""
+    args: list[Rule] = rule.get("args") or []
+    indexes = [arg["index"] for arg in args]
+    if len(set(indexes)) < len(indexes):
+        return [[arg] for arg in args]
+    return [args]
+
+
+def _cubes(rule: Rule) -> Iterator[cubes.Cube]:
+    """The register values for which one of the engine's rules holds."""
+    for conditions in _conditions(rule):
+        found = [cubes.EVERYTHING]
+        for arg in conditions:
+            compared = cubes.of_comparison(arg["op"], arg["value"], arg.get("valueTwo") or 0)
+            found = cubes.both(found, cubes.at_register(arg["index"], compared))
+        yield from found
+
+
+def _args(cube: cubes.Cube) -> list[Rule]:
+    """A cube as the conditions of one rule."""
+    mask, value = cube
+    return [
+        {"index": index, "value": word, "valueTwo": value >> 64 * index & cubes.WORD, "op": "SCMP_CMP_MASKED_EQ"}
+        for index in range(6) if (word := mask >> 64 * index & cubes.WORD)
+    ]
+
+
+def _rest(name: str, rules: list[Rule], action: Rule) -> list[Rule]:
+    """Our action for what the engine's rules for a call leave to a default that allows."""
+    covered = [cube for rule in rules for cube in _cubes(rule)]
+    try:
+        rest = cubes.complement(covered, COMPLEMENT_LIMIT)
+    except cubes.TooManyCubesError as error:
+        raise ProfileRefused(f"the seccomp profile's argument rules for {name} are too many to turn around: simplify them") from error
+    return [{"names": [name], **action, **({"args": args} if (args := _args(cube)) else {})} for cube in rest]
+
+
+def _for_call(name: str, rules: list[Rule], *, default_passes: bool, system: bool) -> list[Rule]:
+    """All rules of one call that is ours or that system mode allows."""
+    action = _ours(name)
+    if system and name in SYSTEM:
+        return [{"names": [name], **(action or {"action": ALLOW})}]
+    if action is None:
+        return rules
+    changed = [{**rule, **action} if rule["action"] in PASSING else rule for rule in rules]
+    return changed + (_rest(name, rules, action) if default_passes else [])
+
+
+def _split(engine: Rule, names: frozenset[str]) -> tuple[list[Rule], dict[str, list[Rule]]]:
+    """The engine's rules without `names`, and those of each of them apart."""
+    others: list[Rule] = []
+    apart: dict[str, list[Rule]] = {name: [] for name in sorted(names)}
+    for rule in engine.get("syscalls") or []:
+        for name in names.intersection(rule["names"]):
+            apart[name].append({**rule, "names": [name]})
+        if left := [name for name in rule["names"] if name not in names]:
+            others.append({**rule, "names": left})
+    return others, apart
+
+
+def _refuse_foreign_listener(engine: Rule) -> None:
+    if engine.get("listenerPath"):
+        raise ProfileRefused("the seccomp profile has a listenerPath of its own: a container has one listener, and it is eci's")
+    actions = [engine["defaultAction"], *(rule["action"] for rule in engine.get("syscalls") or [])]
+    if NOTIFY in actions:
+        raise ProfileRefused(f"the seccomp profile uses {NOTIFY}: a container has one listener, and it is eci's")
+
+
+def _without_default(engine: Rule, rules: Iterable[Rule]) -> list[Rule]:
+    """Without rules that only repeat the default: runc skips such, crun may not."""
+    default = (engine["defaultAction"], engine.get("defaultErrnoRet", EPERM) if engine["defaultAction"] == ERRNO else None)
+    return [
+        rule for rule in rules
+        if (rule["action"], rule.get("errnoRet", EPERM) if rule["action"] == ERRNO else None) != default
+    ]
+
+
+def seccomp_section(
+    engine: dict[str, object] | None, *, listener_path: str, metadata: str, mode: Mode, flags: frozenset[str] = frozenset()
+) -> dict[str, object]:
+    """`linux.seccomp` for the real runtime.
+
+    engine: the section of the engine's config.json, None if it has none (unconfined, privileged); flags: those the runtime knows.
+    Raises ProfileRefused.
+    """
+    base: Rule = {"defaultAction": ALLOW, **(engine or {})}
+    _refuse_foreign_listener(base)
+    system = mode is Mode.SYSTEM
+    others, apart = _split(base, NOTIFIED | FLOOR.keys() | (SYSTEM if system else frozenset()))
+    passes = base["defaultAction"] in PASSING
+    rules = [
+        rule for name, own in apart.items()
+        for rule in _for_call(name, _without_default(base, own), default_passes=passes, system=system)
+    ]
+    section: dict[str, object] = {
+        **base,
+        "architectures": base.get("architectures") or [OCI_NAME[abi] for abi in machine_abis()],
+        "syscalls": _without_default(base, rules) + others,
+        "listenerPath": listener_path,
+        "listenerMetadata": metadata,
+    }
+    section.pop("flags", None)
+    kept = (frozenset(base.get("flags") or ()) | {WAIT_KILLABLE}) & flags - NOT_WITH_A_LISTENER
+    if kept:
+        section["flags"] = sorted(kept)
+    return section

@@ -1,0 +1,406 @@
+/* The serving thread: one for each listener fd. It receives, decides by the policy's rows, answers from registers, and hands
+ * what needs effects to Python. It takes no lock and never the GIL, and allocates nothing once it runs.
+ *
+ * Some facts about listeners (seccomp_unotify(2), and tried on 6.1 and 6.18):
+ * - RECV wants a zeroed buffer, and blocks whatever O_NONBLOCK says. ENOENT may only mean that a caller was killed meanwhile; it is
+ *   the end only together with POLLHUP. Before Linux 6.11 a blocked RECV does not return at the end: eci_serve_end interrupts it.
+ * - The signal that does so may come just before the ioctl and be lost. So it is repeated until the thread says done.
+ * - process_vm_readv of a page that a FUSE server of the container withholds returns only when this process exits. The thread
+ *   says which notification it reads for (reading_id), and a timer has Python look after a second.
+ */
+#include "eci.h"
+
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/timerfd.h>
+#include <time.h>
+
+#define END_SIGNAL (SIGRTMIN + 5)
+#define QUEUE 64u		/* calls on their way to Python; one bit each in `room` */
+#define STACK_BYTES (128u << 10)
+#define SECOND_NS 1000000000ull
+#define STUCK_NS SECOND_NS
+#define KEPT_SLOTS 4u		/* slots of the queue whose memory is kept between calls */
+
+struct eci_server {
+	int notify_fd, event_fd, timer_fd;	/* borrowed */
+	const struct eci_policy *policy;
+	struct eci_ring *ring;
+	pthread_t thread;
+	_Atomic int ending, done;
+	int error;			/* valid once done */
+	uint64_t timer_ns;		/* when the timer goes off */
+	int64_t realtime_ns;		/* CLOCK_REALTIME less CLOCK_MONOTONIC */
+	_Atomic uint64_t reading_id;
+	_Atomic uint64_t answered, asked, failed, lost;
+	_Atomic uint64_t room;		/* free slots. The lowest is taken first: few pages are ever touched */
+	_Atomic uint32_t head, tail;	/* of order: written by Python, by the thread */
+	uint8_t order[QUEUE];
+	struct eci_call *slots;		/* QUEUE of them, then one that is the call in hand */
+};
+
+static uint64_t now_ns(clockid_t clock)
+{
+	struct timespec now;
+
+	clock_gettime(clock, &now);
+	return (uint64_t)now.tv_sec * SECOND_NS + (uint64_t)now.tv_nsec;
+}
+
+static void count(_Atomic uint64_t *counter)
+{
+	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+int eci_id_valid(int notify_fd, uint64_t id)
+{
+	return ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) < 0 ? -errno : 0;
+}
+
+static int send_answer(int notify_fd, struct seccomp_notif_resp answer)
+{
+	int ret;
+
+	do
+		ret = ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+	while (ret < 0 && errno == EINTR);	/* the ending signal, while it waited for the filter's lock */
+	return ret < 0 ? -errno : 0;
+}
+
+int eci_answer(int notify_fd, uint64_t id, int error)
+{
+	return send_answer(notify_fd, (struct seccomp_notif_resp){ .id = id, .error = -error });
+}
+
+int eci_continue(int notify_fd, uint64_t id)
+{
+	return send_answer(notify_fd, (struct seccomp_notif_resp){ .id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE });
+}
+
+/* Only what was copied is told; what does not fit is cut. */
+static void tell_texts(const struct eci_call *call, struct eci_event *event)
+{
+	size_t used = 0;
+
+	for (uint32_t i = 0; i < call->text_count && used + 2 < sizeof(event->text); i++) {
+		const struct eci_text *text = &call->texts[i];
+		size_t length = text->length, left = sizeof(event->text) - used - 2;
+
+		if (text->null || text->error == EFAULT)
+			continue;
+		if (length > left)
+			length = left;
+		event->text[used++] = (char)('0' + text->arg);
+		memcpy(event->text + used, call->bytes[i], length);
+		used += length + 1;
+	}
+}
+
+/* Answers the call in hand and records it. */
+static void answer(struct eci_server *server, const struct eci_call *call, enum eci_verdict verdict, int error)
+{
+	struct eci_event event = { .tid = call->tid, .uid = UINT32_MAX, .arch = call->arch, .nr = call->nr, .rule = call->rule,
+				   .verdict = (uint16_t)verdict, .error = (uint16_t)error };
+
+	int ret = verdict == ECI_CONTINUED ? eci_continue(server->notify_fd, call->id)
+					   : eci_answer(server->notify_fd, call->id, error);
+
+	if (ret < 0) {
+		count(&server->lost);
+		return;
+	}
+	count(verdict == ECI_FAILED ? &server->failed : &server->answered);
+	event.time_ns = call->received_ns + (uint64_t)server->realtime_ns;
+	event.duration_ns = (uint32_t)(now_ns(CLOCK_MONOTONIC) - call->received_ns);
+	memcpy(event.args, call->args, sizeof(event.args));
+	tell_texts(call, &event);
+	eci_ring_push(server->ring, &event);
+}
+
+/* Has Python look in a second, at most once a second. */
+static void watch_read(struct eci_server *server, const struct eci_call *call)
+{
+	struct itimerspec second = { .it_value = { .tv_sec = STUCK_NS / SECOND_NS } };
+
+	if (call->received_ns >= server->timer_ns) {
+		timerfd_settime(server->timer_fd, 0, &second, NULL);
+		server->timer_ns = call->received_ns + STUCK_NS;
+	}
+	atomic_store(&server->reading_id, call->id);
+}
+
+/* Copies those string arguments of `wanted` (one bit each) that were not copied yet. */
+static void read_texts(struct eci_server *server, struct eci_call *call, uint32_t wanted, uint32_t pages)
+{
+	struct eci_read reads[ECI_TEXTS] = { 0 };
+	unsigned int n = 0;
+
+	for (uint32_t i = 0; i < call->text_count; i++)
+		wanted &= ~(1u << call->texts[i].arg);
+	for (int32_t arg = 0; arg < 6 && call->text_count < ECI_TEXTS; arg++) {
+		uint32_t i = call->text_count;
+
+		if (!(wanted & 1u << arg))
+			continue;
+		call->texts[i].arg = arg;
+		reads[n].address = call->args[arg];
+		reads[n].bytes = call->bytes[i];
+		reads[n].text = &call->texts[i];
+		reads[n++].page = (pages & 1u << arg) != 0;
+		call->text_count++;
+	}
+	if (!n)
+		return;
+	watch_read(server, call);
+	eci_tracee_read(call->tid, reads, n);
+	atomic_store(&server->reading_id, 0);
+}
+
+static int named(struct eci_server *server, struct eci_call *call, const struct eci_row *row)
+{
+	read_texts(server, call, 1u << row->text, 0);
+	for (uint32_t i = 0; i < call->text_count; i++)
+		if (call->texts[i].arg == row->text)
+			return eci_row_named(row, &call->texts[i], call->bytes[i]);
+	return 0;
+}
+
+static const struct eci_row *fitting_row(struct eci_server *server, struct eci_call *call)
+{
+	const struct eci_policy *policy = server->policy;
+	int i = -1;
+
+	while ((i = eci_policy_next(policy, (uint32_t)(i + 1), call->arch, call->nr, call->args)) >= 0)
+		if (policy->rows[i].text < 0 || named(server, call, &policy->rows[i]))
+			return &policy->rows[i];
+	return NULL;
+}
+
+/* A slot is 17 kB; what is copied is what the strings are long. */
+static void copy_call(struct eci_call *to, const struct eci_call *from)
+{
+	memcpy(to, from, offsetof(struct eci_call, bytes));
+	for (uint32_t i = 0; i < from->text_count; i++)
+		memcpy(to->bytes[i], from->bytes[i], from->texts[i].length);
+}
+
+static void wake_python(const struct eci_server *server)
+{
+	uint64_t one = 1;
+
+	if (write(server->event_fd, &one, sizeof(one)) < 0)
+		return;	/* EAGAIN: the counter is full, so Python has not looked yet, and will */
+}
+
+/* Hands the call in hand to Python, strings and all. */
+static void ask(struct eci_server *server, struct eci_call *call, const struct eci_row *row)
+{
+	uint64_t room = atomic_load(&server->room);
+	uint32_t tail = atomic_load_explicit(&server->tail, memory_order_relaxed);
+	unsigned int slot;
+
+	read_texts(server, call, row->reads, row->pages);
+	if (eci_id_valid(server->notify_fd, call->id) < 0) {	/* else the memory may have been that of another process */
+		count(&server->lost);
+		return;
+	}
+	if (!room) {
+		answer(server, call, ECI_FAILED, EIO);
+		return;
+	}
+	slot = (unsigned int)__builtin_ctzll(room);
+	copy_call(&server->slots[slot], call);
+	atomic_fetch_and(&server->room, ~(1ull << slot));
+	server->order[tail % QUEUE] = (uint8_t)slot;
+	atomic_store(&server->tail, tail + 1);
+	count(&server->asked);
+	wake_python(server);
+}
+
+static void judge(struct eci_server *server, const struct seccomp_notif *notification)
+{
+	struct eci_call *call = &server->slots[QUEUE];
+	const struct eci_row *row;
+
+	call->received_ns = now_ns(CLOCK_MONOTONIC);
+	call->id = notification->id;
+	call->ip = notification->data.instruction_pointer;
+	call->tid = notification->pid;
+	call->arch = notification->data.arch;
+	call->nr = notification->data.nr;
+	call->rule = -1;
+	call->text_count = 0;
+	for (int i = 0; i < 6; i++)
+		call->args[i] = notification->data.args[i];
+	row = fitting_row(server, call);
+	if (row)
+		call->rule = row->rule;
+	if (!row)
+		answer(server, call, ECI_FAILED, EIO);
+	else if (row->action == ECI_CONTINUE)
+		answer(server, call, ECI_CONTINUED, 0);
+	else if (row->action == ECI_ASK)
+		ask(server, call, row);
+	else
+		answer(server, call, ECI_DENIED, row->error);
+}
+
+static int hung_up(int notify_fd)
+{
+	struct pollfd listener = { .fd = notify_fd };
+
+	return poll(&listener, 1, 0) > 0 && (listener.revents & (POLLHUP | POLLERR | POLLNVAL));
+}
+
+static void *serve(void *argument)
+{
+	struct eci_server *server = argument;
+
+	prctl(PR_SET_NAME, "eci-serve");
+	while (!atomic_load(&server->ending)) {
+		struct seccomp_notif notification = { 0 };
+
+		if (!ioctl(server->notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &notification)) {
+			judge(server, &notification);
+			continue;
+		}
+		if (errno == EINTR || (errno == ENOENT && !hung_up(server->notify_fd)))
+			continue;
+		server->error = errno == ENOENT ? 0 : errno;
+		break;
+	}
+	atomic_store(&server->done, 1);
+	wake_python(server);
+	return NULL;
+}
+
+static void interrupted(int signal)
+{
+	(void)signal;	/* its delivery is what ends the ioctl */
+}
+
+/* The thread takes no signal but the one that ends it: its answers must not be torn from it. */
+static int start_thread(struct eci_server *server)
+{
+	struct sigaction action = { .sa_handler = interrupted };	/* no SA_RESTART */
+	sigset_t blocked, before;
+	pthread_attr_t attributes;
+	int ret;
+
+	sigfillset(&blocked);
+	sigdelset(&blocked, END_SIGNAL);
+	if (sigaction(END_SIGNAL, &action, NULL) < 0)
+		return -errno;
+	pthread_attr_init(&attributes);
+	pthread_attr_setstacksize(&attributes, STACK_BYTES);
+	pthread_sigmask(SIG_SETMASK, &blocked, &before);
+	ret = pthread_create(&server->thread, &attributes, serve, server);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attributes);
+	return -ret;
+}
+
+/* Starts a thread on notify_fd. All fds, the policy and the ring are borrowed until eci_serve_free. */
+int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, int event_fd, int timer_fd,
+		    struct eci_server **result)
+{
+	struct eci_server *server = calloc(1, sizeof(*server));
+	int ret = -ENOMEM;
+
+	if (!server)
+		return ret;
+	server->notify_fd = notify_fd;
+	server->event_fd = event_fd;
+	server->timer_fd = timer_fd;
+	server->policy = policy;
+	server->ring = ring;
+	server->room = ~0ull;
+	server->realtime_ns = (int64_t)(now_ns(CLOCK_REALTIME) - now_ns(CLOCK_MONOTONIC));
+	server->slots = mmap(NULL, (QUEUE + 1) * sizeof(*server->slots), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (server->slots != MAP_FAILED)
+		ret = start_thread(server);
+	if (ret == 0) {
+		*result = server;
+		return 0;
+	}
+	if (server->slots != MAP_FAILED)
+		munmap(server->slots, (QUEUE + 1) * sizeof(*server->slots));
+	free(server);
+	return ret;
+}
+
+/* A burst is over some time, and its memory shall be too: the pages that are this slot's alone. */
+static void give_back(struct eci_call *slot)
+{
+	uintptr_t start = ((uintptr_t)slot + 4095) & ~4095ul, end = (uintptr_t)(slot + 1) & ~4095ul;
+
+	madvise((void *)start, end - start, MADV_DONTNEED);
+}
+
+/* The oldest call of the queue; 0 if there is none. */
+int eci_serve_take(struct eci_server *server, struct eci_call *call)
+{
+	uint32_t head = atomic_load_explicit(&server->head, memory_order_relaxed);
+	unsigned int slot;
+
+	if (head == atomic_load(&server->tail))
+		return 0;
+	slot = server->order[head % QUEUE];
+	copy_call(call, &server->slots[slot]);
+	if (slot >= KEPT_SLOTS)
+		give_back(&server->slots[slot]);
+	atomic_store(&server->head, head + 1);
+	atomic_fetch_or(&server->room, 1ull << slot);
+	return 1;
+}
+
+/* Whether the thread has ended; *error is 0 if it did because the listener hung up or eci_serve_end said so. */
+int eci_serve_done(struct eci_server *server, int *error)
+{
+	if (!atomic_load(&server->done))
+		return 0;
+	*error = server->error;
+	return 1;
+}
+
+/* To be repeated until eci_serve_done. */
+int eci_serve_end(struct eci_server *server)
+{
+	atomic_store(&server->ending, 1);
+	return -pthread_kill(server->thread, END_SIGNAL);
+}
+
+/* The notification whose memory is being read, its registers in `call`; 0 if none. How long is for the caller to say. */
+uint64_t eci_serve_reading(struct eci_server *server, struct eci_call *call)
+{
+	uint64_t id = atomic_load(&server->reading_id);
+
+	if (!id)
+		return 0;
+	memcpy(call, &server->slots[QUEUE], offsetof(struct eci_call, texts));
+	call->text_count = 0;
+	return atomic_load(&server->reading_id) == id ? id : 0;	/* another call began: it is not stuck */
+}
+
+void eci_serve_counters(struct eci_server *server, struct eci_counters *counters)
+{
+	counters->answered = atomic_load_explicit(&server->answered, memory_order_relaxed);
+	counters->asked = atomic_load_explicit(&server->asked, memory_order_relaxed);
+	counters->failed = atomic_load_explicit(&server->failed, memory_order_relaxed);
+	counters->lost = atomic_load_explicit(&server->lost, memory_order_relaxed);
+}
+
+/* Only once it is done. */
+void eci_serve_free(struct eci_server *server)
+{
+	pthread_join(server->thread, NULL);
+	munmap(server->slots, (QUEUE + 1) * sizeof(*server->slots));
+	free(server);
+}
