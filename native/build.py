@@ -74,7 +74,7 @@ def build_all() -> None:
     """Everything of the table above, in place."""
     build_extension()
     if shim := existing(("fuse_session.c",)):
-        compile_c(PACKAGE / "libeci-fuse.so", shim, "-shared", "-fPIC", *pkg_config("--cflags", "--libs", "fuse3"))
+        compile_c(PACKAGE / "libeci-fuse.so", shim, "-shared", "-fPIC", "-Wl,--no-as-needed", *pkg_config("--cflags", "--libs", "fuse3"))
     if mounter := existing(MOUNTER):
         compile_c(PACKAGE / "bin" / "eci-mounter", mounter, "-static")
     if front := existing(("front.c",)):

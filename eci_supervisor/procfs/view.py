@@ -1,0 +1,170 @@
+"""Serves a container's virtual nodes with pyfuse3, whose one importer this is.
+
+Some facts about this file system (Linux 6.1 to 6.18, pyfuse3 3.3 to 3.5):
+
+- OPEN and FLUSH are answered ENOSYS, so the kernel never sends them again and keeps a file's pages. Within the attributes' time to
+  live a reader costs no request; after it, one GETATTR, and a READ if size or mtime moved.
+- default_permissions asks for the directories' attributes too: they live long.
+- A handler that raises anything but FUSEError ends the whole session: every one below translates OSError, and nothing else may come.
+- What is not defined here is ENOSYS, which the kernel remembers: poll, xattrs, fsync, directory listings.
+- No handler waits for anything of the container: a reader cannot be killed while its request is being answered.
+"""
+import errno
+import os
+import stat
+from collections.abc import Callable, Mapping
+
+import trio
+
+from eci_supervisor import native
+from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.procfs import fuse_library, tree
+from eci_supervisor.procfs.node import Dir, Tunable
+from eci_supervisor.procfs.sampler import Sampler
+from eci_supervisor.procfs.snapshots import FOREVER_S, OnFault, Snapshots, Stored
+from eci_supervisor.procfs.tunables import Tunables
+
+# isort: split
+import pyfuse3  # after fuse_library
+
+CHECK_DEADLINE_S = 5.0
+OPTIONS = frozenset({"allow_other", "default_permissions", "fsname=eci", "subtype=eci", "nosuid", "nodev", "noexec"})
+SYS_OPEN_TREE, OPEN_TREE_CLONE, AT_FDCWD = 428, 1, -100
+
+TUNABLES: Mapping[bytes, Tunable] = {tree.PATHS[inode]: node for inode, node in tree.NODES.items() if isinstance(node, Tunable)}
+
+
+class NotServingError(Exception):
+    """The mount does not show what it should; the text says what it shows."""
+
+
+class View(pyfuse3.Operations):
+    """The file system of one container; a process can have one, since pyfuse3 has one session."""
+
+    def __init__(self, sampler: Sampler, uid: int, tunables: str, *, initial: Mapping[bytes, bytes] | None = None,
+                 on_store: Callable[[Stored], None] = lambda _stored: None,
+                 on_fault: OnFault = lambda _what, _error: None) -> None:
+        """`uid`: the host id of container root, and of its group; `tunables`: the file that keeps their values.
+
+        `initial`: values of tunables that the spec sets (tunables.split_sysctls). `on_store` is called at most once a second for each
+        node, `on_fault` where a node cannot be rendered or a value not be kept. Raises OSError, ValueError.
+        """
+        super().__init__()
+        self._uid = uid
+        self._snapshots = Snapshots(sampler, Tunables(tunables, TUNABLES, initial or {}), on_store, on_fault)
+        self._attributes: dict[int, pyfuse3.EntryAttributes] = {}
+        self._mountpoint = ""
+        self.requests = 0
+
+    def mount(self, mountpoint: str) -> OwnedFd:
+        """Mounts on an empty directory, best of a private mount namespace; a detached clone of the mount's root. Raises OSError."""
+        try:
+            pyfuse3.init(self, mountpoint, set(OPTIONS))
+        except RuntimeError as error:  # libfuse has printed why
+            raise OSError(errno.EIO, f"FUSE mount: {error}", mountpoint) from error
+        self._mountpoint = mountpoint
+        path = native.ffi.new("char[]", os.fsencode(mountpoint))
+        flags = native.ffi.cast("int", OPEN_TREE_CLONE | os.O_CLOEXEC)
+        return OwnedFd(native.check_libc(native.lib.syscall(SYS_OPEN_TREE, native.ffi.cast("int", AT_FDCWD), path, flags), "open_tree"))
+
+    async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Answers until cancelled; says started once two nodes read through the mount are what they must be. Raises NotServingError."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(pyfuse3.main)
+            with trio.fail_after(CHECK_DEADLINE_S):
+                # In a thread: the loop that answers must not be the one that asks.
+                await trio.to_thread.run_sync(self._check, abandon_on_cancel=True)
+            task_status.started()
+
+    def close(self) -> None:
+        """Ends the connection: from now on every node, also one bound elsewhere, is ENOTCONN."""
+        pyfuse3.close()
+
+    def _check(self) -> None:
+        """Without libeci-fuse.so in front of libfuse every file would be the same one."""
+        uptime, swaps = (_content(f"{self._mountpoint}/proc/{name}") for name in ("uptime", "swaps"))
+        if not swaps.startswith(b"Filename\t") or not uptime[:1].isdigit():
+            raise NotServingError(f"virtual nodes are mixed up: /proc/uptime is {uptime[:40]!r}, /proc/swaps is {swaps[:40]!r}")
+
+    async def lookup(self, parent_inode: int, name: bytes, _ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
+        self.requests += 1
+        parent = tree.NODES.get(parent_inode)
+        node = parent.entries.get(name) if isinstance(parent, Dir) else None
+        if node is None:
+            raise pyfuse3.FUSEError(errno.ENOENT)
+        return self._attributes_of(node.inode)
+
+    async def getattr(self, inode: int, _ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
+        self.requests += 1
+        return self._attributes_of(inode)
+
+    async def setattr(self, inode: int, _attr: pyfuse3.EntryAttributes, fields: pyfuse3.SetattrFields, _fh: int | None,
+                      _ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
+        """Truncation and times change nothing, as with a sysctl; mode and owner are nobody's to change."""
+        self.requests += 1
+        if fields.update_mode or fields.update_uid or fields.update_gid:
+            raise pyfuse3.FUSEError(errno.EPERM)
+        return self._attributes_of(inode)
+
+    async def read(self, fh: int, off: int, size: int) -> bytes:
+        """`fh` is the inode."""
+        self.requests += 1
+        try:
+            return self._snapshots.content(fh)[off:off + size]
+        except OSError as error:
+            raise pyfuse3.FUSEError(error.errno or errno.EIO) from error
+
+    async def write(self, fh: int, off: int, buf: bytes) -> int:
+        """`fh` is the inode, with APPEND where the file was opened so: then the kernel's offset is the file's size, and means 0."""
+        self.requests += 1
+        writer = (fuse_library.writer.pid, fuse_library.writer.uid)  # before any await
+        offset = 0 if fh & fuse_library.APPEND else off
+        try:
+            self._snapshots.write(fh & ~fuse_library.APPEND, offset, bytes(buf), writer)
+        except OSError as error:
+            raise pyfuse3.FUSEError(error.errno or errno.EIO) from error
+        return len(buf)
+
+    async def open(self, _inode: int, _flags: int, _ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
+        """Asked once: from then on default_permissions alone decides who may open."""
+        self.requests += 1
+        raise pyfuse3.FUSEError(errno.ENOSYS)
+
+    async def statfs(self, _ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
+        """Of no size, as procfs."""
+        self.requests += 1
+        reply = pyfuse3.StatvfsData()
+        reply.f_bsize = reply.f_frsize = 4096
+        reply.f_namemax = 255
+        return reply
+
+    def _attributes_of(self, inode: int) -> pyfuse3.EntryAttributes:
+        """One object a node, filled in anew: pyfuse3 is done with it before another request can come. Raises FUSEError."""
+        node = tree.NODES.get(inode)
+        if node is None:
+            raise pyfuse3.FUSEError(errno.ENOENT)
+        if (attributes := self._attributes.get(inode)) is None:
+            mode = stat.S_IFDIR | 0o555 if isinstance(node, Dir) else stat.S_IFREG | node.mode
+            attributes = self._attributes[inode] = self._new_attributes(inode, mode)
+        if isinstance(node, Dir):
+            return attributes
+        try:
+            snapshot = self._snapshots.take(inode)
+        except OSError as error:
+            raise pyfuse3.FUSEError(error.errno or errno.EIO) from error
+        attributes.attr_timeout, attributes.st_size = snapshot.life_s, len(snapshot.content)
+        attributes.st_atime_ns = attributes.st_mtime_ns = attributes.st_ctime_ns = snapshot.mtime_ns
+        return attributes
+
+    def _new_attributes(self, inode: int, mode: int) -> pyfuse3.EntryAttributes:
+        attributes = pyfuse3.EntryAttributes()
+        attributes.st_ino, attributes.st_mode, attributes.st_nlink = inode, mode, 1
+        attributes.st_uid = attributes.st_gid = self._uid
+        attributes.st_blksize = 4096
+        attributes.entry_timeout = attributes.attr_timeout = FOREVER_S
+        return attributes
+
+
+def _content(path: str) -> bytes:
+    with open(path, "rb", buffering=0) as file:
+        return file.read()
