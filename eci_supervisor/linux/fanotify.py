@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from eci_supervisor.linux.fds import OwnedFd
-from eci_supervisor.native import check_libc, ffi, lib
+from eci_supervisor.linux.syscall import AT_FDCWD, syscall
 
 NR_FANOTIFY_INIT, NR_FANOTIFY_MARK = {"x86_64": (300, 301), "aarch64": (262, 263)}[platform.machine()]
 FAN_CLOEXEC: Final = 0x1
@@ -25,7 +25,6 @@ FAN_CLOSE_WRITE: Final = 0x8
 FAN_CLOSE_NOWRITE: Final = 0x10
 FAN_Q_OVERFLOW: Final = 0x4000
 FAN_ONDIR: Final = 0x40000000
-AT_FDCWD: Final = -100
 
 EVENT: Final = struct.Struct("=IBBHQii")  # struct fanotify_event_metadata
 BUFFER_BYTES: Final = EVENT.size * 64  # at most so many descriptors are open at a time
@@ -48,10 +47,7 @@ class CloseWatch:
     def __init__(self) -> None:
         # O_NONBLOCK for the events' files: the kernel opens them, and one may be a fifo.
         flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOATIME
-        self._group = OwnedFd(check_libc(
-            lib.syscall(NR_FANOTIFY_INIT, ffi.cast("unsigned int", FAN_CLOEXEC | FAN_NONBLOCK), ffi.cast("unsigned int", flags)),
-            "fanotify_init",
-        ))
+        self._group = OwnedFd(syscall(NR_FANOTIFY_INIT, FAN_CLOEXEC | FAN_NONBLOCK, flags, what="fanotify_init"))
 
     def fileno(self) -> int:
         return self._group.fileno()
@@ -62,12 +58,8 @@ class CloseWatch:
     def _mark(self, action: int, root_fd: int) -> None:
         mask = FAN_CLOSE_WRITE | FAN_CLOSE_NOWRITE | FAN_ONDIR
         # A path is needed: a null one takes the descriptor itself, which may not be O_PATH.
-        path = ffi.new("char[]", f"/proc/self/fd/{root_fd}".encode())
-        check_libc(
-            lib.syscall(NR_FANOTIFY_MARK, ffi.cast("int", self.fileno()), ffi.cast("unsigned int", action | FAN_MARK_FILESYSTEM),
-                        ffi.cast("uint64_t", mask), ffi.cast("int", AT_FDCWD), path),
-            "fanotify_mark",
-        )
+        path = f"/proc/self/fd/{root_fd}".encode()
+        syscall(NR_FANOTIFY_MARK, self.fileno(), action | FAN_MARK_FILESYSTEM, mask, AT_FDCWD, path, what="fanotify_mark")
 
     def add(self, root_fd: int) -> None:
         """Watches the file system of `root_fd`. Raises OSError."""
