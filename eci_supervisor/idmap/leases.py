@@ -24,7 +24,7 @@ from eci_supervisor.model.ids import IdRange
 _FRESH = ".new"
 
 
-class PoolExhausted(Exception):  # noqa: N818 # the name says what happened
+class PoolExhausted(Exception):
     """No range is left; the text is the sentence for the user."""
 
 

@@ -5,7 +5,7 @@ Python's recvmsg leaves received descriptors inheritable: MSG_CMSG_CLOEXEC is ou
 import os
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from eci_supervisor.linux.fds import OwnedFd
@@ -52,9 +52,14 @@ def send_with_fds(connection: socket.socket, payload: bytes, fds: Sequence[int])
 def receive_with_fds(connection: socket.socket, size: int, max_fds: int, flags: int = 0) -> tuple[bytes, list[OwnedFd], int]:
     """Up to `size` bytes, the descriptors that came with them (close-on-exec) and the message's flags (MSG_CTRUNC: some were lost)."""
     payload, control, message_flags, _ = connection.recvmsg(size, socket.CMSG_SPACE(max_fds * _INT_BYTES), flags | MSG_CMSG_CLOEXEC)
+    return payload, descriptors(control), message_flags
+
+
+def descriptors(control: Iterable[tuple[int, int, bytes]]) -> list[OwnedFd]:
+    """The descriptors in the ancillary data of a received message."""
     fds: list[OwnedFd] = []
     for level, kind, data in control:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
             whole = len(data) - len(data) % _INT_BYTES
             fds += [OwnedFd(fd) for fd in struct.unpack(f"{whole // _INT_BYTES}i", data[:whole])]
-    return payload, fds, message_flags
+    return fds

@@ -1,0 +1,26 @@
+"""What each Ask of policy/table.py means: HANDLERS, by name. A handler is pure: the call and its copies in, a verdict out."""
+from collections.abc import Callable, Mapping
+
+from eci_supervisor.model.notification import Call
+from eci_supervisor.model.verdict import KernelCheck, Verdict
+from eci_supervisor.policy.table import RULES, Ask
+from eci_supervisor.seccomp.handlers.mount import mount_tree, remount_bind, remount_superblock
+from eci_supervisor.seccomp.handlers.umount import old_umount, umount_tree
+
+Handler = Callable[[Call, frozenset[KernelCheck]], Verdict]
+
+HANDLERS: Mapping[str, Handler] = {
+    "mount_tree": mount_tree,
+    "remount_bind": remount_bind,
+    "remount_superblock": remount_superblock,
+    "umount_tree": umount_tree,
+    "old_umount": old_umount,
+}
+
+
+def decide(call: Call) -> Verdict:
+    """The verdict on a call that the serving thread handed on. Raises TypeError where its rule asks nobody."""
+    action = RULES[call.rule].action
+    if not isinstance(action, Ask):
+        raise TypeError(f"rule {RULES[call.rule].name} asks no handler")
+    return HANDLERS[action.handler](call, action.otherwise)

@@ -1,0 +1,151 @@
+"""Carries verdicts out: the mounter does and answers what is emulated, everything else is answered here; one event each."""
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from errno import EIO
+from typing import Protocol, assert_never
+
+from eci_supervisor.linux.process import start_time
+from eci_supervisor.model.emulation import Caller, MounterFailed, Outcome
+from eci_supervisor.model.event import Event
+from eci_supervisor.model.notification import Call
+from eci_supervisor.model.verdict import Continue, Deny, Effect, Emulate, MountTree, Verdict
+from eci_supervisor.seccomp.events import event_of
+from eci_supervisor.seccomp.handlers import decide
+from eci_supervisor.seccomp.ring import Done, EventRing
+from eci_supervisor.seccomp.serve import raw_event
+
+KEPT_S = 1.0
+KEPT_LIMIT = 256
+LOG = logging.getLogger(__name__)
+
+
+class Mounting(Protocol):
+    """What of the mounter is used here."""
+
+    async def emulate(self, effect: Effect, caller: Caller) -> Outcome: ...
+
+
+class Answering(Protocol):
+    """What of a serving thread is used here."""
+
+    @property
+    def notify_fd(self) -> int: ...
+    def answer(self, notification: int, errno: int) -> bool: ...
+    def continue_(self, notification: int) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """What a call that a signal took away has in common with the same call when it comes again, under another id."""
+
+    listener: int
+    tid: int
+    start: int
+    arch: int
+    nr: int
+    args: tuple[int, ...]
+    ip: int
+
+
+class Kept:
+    """Results whose answer came too late, for KEPT_S: a signal voids a notification, and the kernel issues the call again.
+
+    Without it the second umount would find nothing to umount. Where the runtime can set WAIT_KILLABLE_RECV it is never needed.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._errnos: dict[Repeat, tuple[float, int]] = {}
+
+    def keep(self, repeat: Repeat, errno: int) -> None:
+        now = self._clock()
+        self._errnos = {key: value for key, value in self._errnos.items() if value[0] > now}
+        if len(self._errnos) < KEPT_LIMIT:
+            self._errnos[repeat] = (now + KEPT_S, errno)
+
+    def take(self, repeat: Repeat) -> int | None:
+        """The errno that the call should have had, once."""
+        until, errno = self._errnos.pop(repeat, (0.0, 0))
+        return errno if until > self._clock() else None
+
+
+class Effects:
+    """The effects of one container's verdicts. `record` gets every event but those that the serving threads answer themselves."""
+
+    def __init__(self, mounter: Mounting, ring: EventRing, record: Callable[[Event], None], *, container: str, root: str) -> None:
+        self._mounter, self._ring, self._record = mounter, ring, record
+        self._container, self._root = container, root
+        self._kept = Kept()
+
+    def on(self, thread: Answering) -> Callable[[Call], Awaitable[None]]:
+        """What ServingThread.run wants."""
+
+        async def judge(call: Call) -> None:
+            await self._judge(thread, call)
+
+        return judge
+
+    async def _judge(self, thread: Answering, call: Call) -> None:
+        try:
+            await self._carry_out(thread, call, decide(call))
+        except MounterFailed:
+            LOG.exception("call %d of thread %d", call.nr, call.tid)
+            self._fail(thread, call, Done.MOUNTER)
+        except Exception:  # whatever breaks while one call is judged must not end the others: it fails closed
+            LOG.exception("call %d of thread %d", call.nr, call.tid)
+            self._fail(thread, call, Done.HANDLER)
+
+    async def _carry_out(self, thread: Answering, call: Call, verdict: Verdict) -> None:
+        match verdict:
+            case Deny(errno):
+                self._answer(thread, call, Done.DENIED, errno)
+            case Continue():
+                self._continue(thread, call)
+            case Emulate(effect, otherwise):
+                await self._emulate(thread, call, effect, may_continue=bool(otherwise))
+            case _:
+                assert_never(verdict)
+
+    async def _emulate(self, thread: Answering, call: Call, effect: Effect, *, may_continue: bool) -> None:
+        # Only what cannot be undone is kept: a tree whose caller was gone is detached, and made anew when the call repeats.
+        repeat = None if isinstance(effect, MountTree) else _repeat(thread, call)
+        if repeat and (errno := self._kept.take(repeat)) is not None:
+            self._answer(thread, call, Done.EMULATED, errno)
+            return
+        outcome = await self._mounter.emulate(effect, Caller(thread.notify_fd, call.id, call.tid))
+        if outcome.not_tree:
+            if may_continue:
+                self._continue(thread, call, outcome)
+            else:
+                self._answer(thread, call, Done.DENIED, outcome.errno or EIO, outcome)
+        elif not outcome.undone:
+            self._tell(call, Done.EMULATED, outcome.errno, outcome)
+        elif repeat:
+            self._kept.keep(repeat, outcome.errno)
+
+    def _answer(self, thread: Answering, call: Call, done: Done, errno: int, outcome: Outcome | None = None) -> None:
+        if thread.answer(call.id, errno):
+            self._tell(call, done, errno, outcome)
+
+    def _continue(self, thread: Answering, call: Call, outcome: Outcome | None = None) -> None:
+        if thread.continue_(call.id):
+            self._tell(call, Done.CONTINUED, 0, outcome)
+
+    def _fail(self, thread: Answering, call: Call, done: Done) -> None:
+        try:
+            self._answer(thread, call, done, EIO)
+        except OSError:
+            LOG.exception("answer to thread %d", call.tid)
+
+    def _tell(self, call: Call, done: Done, errno: int, outcome: Outcome | None) -> None:
+        """One event: into the ring, and to whoever keeps the audit file."""
+        raw = raw_event(call, done, errno, pid=outcome.pid if outcome else None, uid=outcome.uid if outcome else None)
+        self._record(event_of(self._ring.push(raw), container=self._container, root=self._root))
+
+
+def _repeat(thread: Answering, call: Call) -> Repeat | None:
+    """None if the thread is gone: nothing of it will come again."""
+    start = start_time(call.tid)
+    return None if start is None else Repeat(thread.notify_fd, call.tid, start, call.arch, call.nr, call.args, call.ip)
