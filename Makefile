@@ -1,4 +1,4 @@
-# The four commands of the README. Everything else is a call of one of the programs they install.
+# The commands of the README. Everything else is a call of one of the programs they install.
 PYTHON ?= /usr/bin/python3
 PACKAGES = python3-venv python3-dev gcc libc6-dev pkg-config libfuse3-dev fuse3 libseccomp2 runc busybox-static
 TEST_PACKAGES = $(PACKAGES) crun docker.io iptables gcc-multilib clang libclang-rt-14-dev lxcfs make git strace
@@ -9,6 +9,21 @@ export DEBIAN_FRONTEND = noninteractive
 
 build: packages .venv/installed
 build-dev: packages-test .venv/installed-dev
+
+demo: build
+	@.venv/bin/python -m demo
+
+demo-docker: build
+	@.venv/bin/python -m demo --docker
+
+test: build-dev
+	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+bench: build-dev
+	@.venv/bin/python -m bench
+
+lint: build-dev
+	@.venv/bin/ruff check . && .venv/bin/mypy && .venv/bin/python native/build.py --strict
 
 # Only what is missing is asked of apt, so that a second run needs no network.
 define install

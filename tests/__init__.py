@@ -1,1 +1,2 @@
-"""Tests in tiers, one a directory: unit (nothing), native (a compiler), kernel (root), container (runc, crun), docker (an engine)."""
+"""Tests in tiers, one a directory: unit (nothing), native (a compiler), project (linters), kernel (root), container (runc, crun),
+docker (an engine)."""

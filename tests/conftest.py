@@ -11,7 +11,7 @@ import pytest
 
 from tests.probes import PROBES, promised
 
-TIERS = ("unit", "native", "kernel", "container", "docker")  # cheap ones first: what is broken there needs no container to be seen
+TIERS = ("unit", "native", "project", "kernel", "container", "docker")  # cheap ones first: what they find needs no container
 TIMEOUT_S = 60.0
 GRACE_S = 30.0  # for a test whose main thread does not get to run its signal handler
 DUMP_FD = pytest.StashKey[int]()

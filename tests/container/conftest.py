@@ -75,16 +75,16 @@ def left_behind(runtime: Runtime) -> list[str]:
 
 @pytest.fixture
 def containers(runtime: Runtime, root_image: Path) -> Iterator[Launch]:
-    """Makes containers that are not yet created: containers(Recipe(...)). All are deleted at the end, and must then have left nothing."""
+    """Makes containers that are not yet created, by Recipe's keywords. All are deleted at the end, and must then have left nothing."""
     made: list[Container] = []
     numbers = itertools.count()
 
-    def prepare(recipe: Recipe | None = None, **changes: object) -> Container:
-        name = f"{runtime.real}-{next(numbers)}"
-        bundle = runtime.directory / f"b-{name}"
-        wanted = recipe or Recipe(**changes)  # type: ignore[arg-type] # the keywords are Recipe's
-        make_bundle(bundle, root_image, wanted, cgroups_path=f"/{runtime.token}-{name}")
-        made.append(Container(runtime, bundle, name))
+    def prepare(*, under: Runtime = runtime, **wanted: object) -> Container:
+        name = f"{under.real}-{next(numbers)}"
+        bundle = under.directory / f"b-{name}"
+        recipe = Recipe(**wanted)  # type: ignore[arg-type] # the keywords are Recipe's
+        make_bundle(bundle, root_image, recipe, cgroups_path=f"/{under.token}-{name}")
+        made.append(Container(under, bundle, name))
         return made[-1]
 
     yield prepare
