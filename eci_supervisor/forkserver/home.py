@@ -1,0 +1,133 @@
+"""Where the fork server and the supervisors live among the cgroups: never in the cgroup of whoever called eci-runc, nor in a container's.
+
+A supervisor in its container's cgroup would stop when the container is paused; one in the engine's would die with the engine. Each
+hierarchy that limits memory, processes or cpu has `eci`, and below it `server` and one cgroup for each supervisor; in every other
+hierarchy the server joins the root.
+"""
+import os
+from dataclasses import dataclass
+
+NAME = "eci"
+SERVER = "server"
+LIMITED = frozenset({"memory", "pids", "cpu"})
+PIDS_MAX = b"512"  # one thread for each listener, that is for each exec that runs; the mounter and its children
+MEMORY_MAX = b"268435456"  # bytes; an idle supervisor has about 6 MiB of its own
+LIMITS_V1 = (("memory", "memory.limit_in_bytes", MEMORY_MAX), ("pids", "pids.max", PIDS_MAX))
+LIMITS_V2 = (("memory.max", MEMORY_MAX), ("pids.max", PIDS_MAX))
+
+
+@dataclass(frozen=True, slots=True)
+class Hierarchy:
+    """A mounted cgroup hierarchy; `controllers` is empty for cgroup v2, where the files say what there is."""
+
+    mountpoint: str
+    controllers: frozenset[str]
+    unified: bool
+
+    @property
+    def limits(self) -> bool:
+        return self.unified or bool(self.controllers & LIMITED)
+
+
+def hierarchies(mountinfo: bytes) -> tuple[Hierarchy, ...]:
+    """The hierarchies among the lines of /proc/PID/mountinfo; a line of another shape is passed over. Source: proc(5)."""
+    found: dict[str, Hierarchy] = {}
+    for line in mountinfo.splitlines():
+        fields, _, tail = line.partition(b" - ")
+        words, rest = fields.split(b" "), tail.split(b" ")
+        if len(words) < 5 or len(rest) < 3 or rest[0] not in (b"cgroup", b"cgroup2"):
+            continue
+        mountpoint = os.fsdecode(words[4].replace(b"\\040", b" "))
+        options = frozenset(rest[2].decode("ascii", "replace").split(","))
+        unified = rest[0] == b"cgroup2"
+        found[mountpoint] = Hierarchy(mountpoint, frozenset() if unified else options, unified)
+    return tuple(found.values())
+
+
+class Home:
+    """The cgroups of a fork server. What cannot be made is a warning, in `warnings`: the limits are for the host's comfort."""
+
+    def __init__(self, found: tuple[Hierarchy, ...]) -> None:
+        self._found = found
+        self.warnings: list[str] = []
+
+    def enter(self, pid: int) -> None:
+        """Takes the server out of its caller's cgroups."""
+        for one in self._found:
+            if not one.limits:
+                self._write(f"{one.mountpoint}/cgroup.procs", b"%d" % pid)
+                continue
+            if one.unified:
+                self._enable(one.mountpoint)
+            self._make(f"{one.mountpoint}/{NAME}")
+            if one.unified:
+                self._enable(f"{one.mountpoint}/{NAME}")
+            self._make(f"{one.mountpoint}/{NAME}/{SERVER}")
+            self._write(f"{one.mountpoint}/{NAME}/{SERVER}/cgroup.procs", b"%d" % pid)
+
+    def put(self, key: str, pid: int) -> None:
+        """Makes the cgroup of a supervisor and moves it there."""
+        for directory, one in self._of(key):
+            self._make(directory)
+            for name, value in self._limits(one):
+                self._write(f"{directory}/{name}", value)
+            self._write(f"{directory}/cgroup.procs", b"%d" % pid)
+
+    def remove(self, key: str) -> None:
+        """Removes the cgroup of a supervisor that is gone; one that still has a process stays."""
+        for directory, _ in self._of(key):
+            try:
+                os.rmdir(directory)
+            except OSError:
+                continue
+
+    def left_over(self) -> set[str]:
+        """The keys for which a cgroup exists."""
+        keys: set[str] = set()
+        for one in self._found:
+            if one.limits:
+                try:
+                    keys |= {entry.name for entry in os.scandir(f"{one.mountpoint}/{NAME}") if entry.is_dir() and entry.name != SERVER}
+                except OSError:
+                    continue
+        return keys
+
+    def _of(self, key: str) -> list[tuple[str, Hierarchy]]:
+        return [(f"{one.mountpoint}/{NAME}/{key}", one) for one in self._found if one.limits]
+
+    @staticmethod
+    def _limits(one: Hierarchy) -> list[tuple[str, bytes]]:
+        """The files to be written in a supervisor's cgroup; on v2 a controller that could not be enabled has none."""
+        if not one.unified:
+            return [(name, value) for controller, name, value in LIMITS_V1 if controller in one.controllers]
+        server = f"{one.mountpoint}/{NAME}/{SERVER}"
+        return [(name, value) for name, value in LIMITS_V2 if os.path.exists(f"{server}/{name}")]
+
+    def _enable(self, directory: str) -> None:
+        """cgroup v2: the controllers its children may use; one that is used by a v1 hierarchy is not listed, and not asked for."""
+        try:
+            with open(f"{directory}/cgroup.controllers", "rb") as file:
+                here = file.read().split()
+        except OSError:
+            return
+        for controller in sorted(LIMITED):
+            if controller.encode() in here:
+                self._write(f"{directory}/cgroup.subtree_control", b"+" + controller.encode())
+
+    def _make(self, directory: str) -> None:
+        try:
+            os.mkdir(directory, 0o755)
+        except FileExistsError:
+            return
+        except OSError as error:
+            self.warnings.append(f"{directory}: {error.strerror}: supervisors have no limits of their own there")
+
+    def _write(self, path: str, value: bytes) -> None:
+        try:
+            fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+            try:
+                os.write(fd, value)
+            finally:
+                os.close(fd)
+        except OSError as error:
+            self.warnings.append(f"{path}: {error.strerror}: supervisors have no limits of their own there")

@@ -1,0 +1,229 @@
+"""eci-forkserver: one for each state directory. It imports what a supervisor needs once, then forks one for each container.
+
+Plain `selectors`, one thread: it forks, and a fork copies only the thread that calls it. What takes time (reclaiming waits for a
+supervisor to end) is done in a forked child as well. Nothing here reads a container's files.
+"""
+import os
+import selectors
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from eci_supervisor import VERSION
+from eci_supervisor.forkserver import protocol, reclaim
+from eci_supervisor.forkserver.freshness import Freshness
+from eci_supervisor.forkserver.home import Home
+from eci_supervisor.forkserver.protocol import Done, Failed, OtherVersion, Ping, ProtocolError, Reclaim, Spawn, Watch
+from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.linux.paths import StateDir
+from eci_supervisor.linux.sockets import peer_credentials, receive_with_fds
+from eci_supervisor.model.state import container_key
+
+IDLE_S = 600.0
+REQUEST_DEADLINE_S = 5.0
+MAX_PENDING = 64  # connections that have not asked yet; the oldest gives way
+Work = Callable[[socket.socket], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Child:
+    """A process we forked for a container: its supervisor, or one that reclaims it."""
+
+    pid: int
+    pidfd: OwnedFd
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """A connection whose request has not come yet; `until` on the monotonic clock."""
+
+    connection: socket.socket
+    until: float
+
+
+class ForkServer:
+    """Listens, forks, reaps. `supervise` is what a forked supervisor runs: (state directory, key, connection)."""
+
+    def __init__(self, state_dir: StateDir, listener: socket.socket, idle_s: float, home: Home,
+                 supervise: Callable[[StateDir, str, socket.socket], None]) -> None:
+        self._state_dir = state_dir
+        self._listener = listener
+        self._idle_s = idle_s
+        self._home = home
+        self._supervise = supervise
+        self._inode = _inode(state_dir.fork_socket)
+        self._selector = selectors.DefaultSelector()
+        self._freshness = Freshness()
+        self._selector.register(listener, selectors.EVENT_READ, None)
+        self._selector.register(self._freshness, selectors.EVENT_READ, self._freshness)
+        self._children: dict[int, Child] = {}
+        self._pending: dict[int, Pending] = {}
+        self._idle_since = time.monotonic()
+
+    def run(self) -> None:
+        """Serves until nothing has lived for `idle_s`, or until another server has taken our place and our last container is gone."""
+        while not self._done():
+            for ready, _ in self._selector.select(self._timeout()):
+                what: Child | Pending | Freshness | None = ready.data
+                match what:
+                    case None:
+                        self._accept()
+                    case Child():
+                        self._reap(what)
+                    case Pending():
+                        self._serve(what.connection)
+                    case Freshness():
+                        what.drain()
+            self._expire()
+
+    def _done(self) -> bool:
+        if self._children or len(self._freshness):
+            return False
+        return time.monotonic() - self._idle_since >= self._idle_s or _inode(self._state_dir.fork_socket) != self._inode
+
+    def _timeout(self) -> float | None:
+        now = time.monotonic()
+        ends = [pending.until for pending in self._pending.values()]
+        if not self._children and not len(self._freshness):
+            ends.append(self._idle_since + self._idle_s)
+        return max(0.0, min(ends) - now) if ends else None
+
+    def _accept(self) -> None:
+        try:
+            connection, _ = self._listener.accept()
+        except OSError:  # the peer is gone already, or we are out of fds: the next one is accepted when it comes
+            return
+        if peer_credentials(connection).uid != 0:
+            connection.close()
+            return
+        if len(self._pending) >= MAX_PENDING:
+            self._forget(next(iter(self._pending.values())).connection).close()
+        pending = Pending(connection, time.monotonic() + REQUEST_DEADLINE_S)
+        self._pending[connection.fileno()] = pending
+        self._selector.register(connection, selectors.EVENT_READ, pending)
+
+    def _expire(self) -> None:
+        now = time.monotonic()
+        for pending in [p for p in self._pending.values() if p.until <= now]:
+            self._forget(pending.connection).close()
+
+    def _forget(self, connection: socket.socket) -> socket.socket:
+        del self._pending[connection.fileno()]
+        self._selector.unregister(connection)
+        return connection
+
+    def _serve(self, connection: socket.socket) -> None:
+        fds: list[OwnedFd] = []
+        try:
+            packet, fds = receive(connection)
+            if not packet:
+                self._forget(connection).close()
+                return
+            request = protocol.parse_request(packet)
+        except (OSError, ProtocolError) as error:
+            self._forget(connection)
+            answer(connection, Failed(str(error)))
+            connection.close()
+            return
+        match request:
+            case _ if request.version != VERSION:
+                answer(connection, OtherVersion(VERSION))
+            case Ping():
+                answer(connection, Done(os.getpid()))  # stays open: the request proper follows
+            case Spawn(key):
+                if child := self._fork(self._forget(connection), key, lambda open_: self._supervise(self._state_dir, key, open_)):
+                    self._home.put(key, child)
+            case Reclaim(root, container_id):
+                self._freshness.forget(container_key(root, container_id))
+                self._fork(self._forget(connection), container_key(root, container_id),
+                           lambda open_: self._reclaim(root, container_id, open_))
+            case Watch(key):
+                answer(self._forget(connection), self._watch(key, fds))
+                connection.close()
+
+    def _watch(self, key: str, fds: list[OwnedFd]) -> Done | Failed:
+        if len(fds) != protocol.WATCH_FDS:
+            return Failed(f"watch comes with {protocol.WATCH_FDS} fds, not {len(fds)}")
+        try:
+            self._freshness.watch(key, *fds)
+        except OSError as error:
+            return Failed(f"freshness: {error}")
+        return Done()
+
+    def _reclaim(self, root: str, container_id: str, connection: socket.socket) -> None:
+        try:
+            reclaim.reclaim(self._state_dir, root, container_id)
+        except reclaim.ReclaimFailed as error:
+            answer(connection, Failed(str(error)))
+        else:
+            answer(connection, Done())
+
+    def _fork(self, connection: socket.socket, key: str, work: Work) -> int:
+        try:
+            pid = os.fork()
+        except OSError as error:
+            answer(connection, Failed(f"fork: {error.strerror}"))
+            connection.close()
+            return 0
+        if pid == 0:
+            self._become_child(connection, work)
+        connection.close()
+        child = Child(pid, OwnedFd(os.pidfd_open(pid)), key)
+        self._children[pid] = child
+        self._selector.register(child.pidfd.fileno(), selectors.EVENT_READ, child)
+        return pid
+
+    def _become_child(self, connection: socket.socket, work: Work) -> NoReturn:
+        """In the child: closes all that is the server's, does its work, and never returns into the server's loop."""
+        status = 1
+        try:
+            self._selector.close()
+            self._listener.close()
+            self._freshness.close()
+            for pending in self._pending.values():
+                pending.connection.close()
+            for child in self._children.values():
+                child.pidfd.close()
+            work(connection)
+            status = 0
+        finally:
+            os._exit(status)
+
+    def _reap(self, child: Child) -> None:
+        _, status = os.waitpid(child.pid, 0)
+        self._selector.unregister(child.pidfd.fileno())
+        child.pidfd.close()
+        del self._children[child.pid]
+        if not any(other.key == child.key for other in self._children.values()):
+            self._home.remove(child.key)
+            if status == 0:  # one that was killed may have left its container running
+                self._freshness.forget(child.key)
+        if not self._children:
+            self._idle_since = time.monotonic()
+
+
+def receive(connection: socket.socket) -> tuple[bytes, list[OwnedFd]]:
+    """One packet with the fds it carries. Raises OSError, ProtocolError if it was cut."""
+    packet, fds, flags = receive_with_fds(connection, protocol.MAX_PACKET_BYTES, protocol.WATCH_FDS, socket.MSG_DONTWAIT)
+    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
+        raise ProtocolError("a packet longer than the protocol has")
+    return packet, fds
+
+
+def answer(connection: socket.socket, what: protocol.Answer) -> None:
+    """Sends `what`; a peer that is gone, or does not read, is not waited for."""
+    try:
+        connection.send(protocol.pack_answer(what), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    except OSError:
+        return
+
+
+def _inode(path: str) -> tuple[int, int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return (0, 0)
+    return (found.st_dev, found.st_ino)

@@ -1,0 +1,42 @@
+"""state.json on disk: read by everybody, replaced whole, so that a reader never sees half of one."""
+import os
+
+from eci_supervisor.linux.paths import ContainerDir, StateDir
+from eci_supervisor.model.state import ContainerState, StateError
+
+
+def load(directory: ContainerDir) -> ContainerState | None:
+    """None if there is no such container. Raises StateError, OSError."""
+    try:
+        with open(directory.state, "rb") as file:
+            return ContainerState.from_bytes(file.read())
+    except FileNotFoundError:
+        return None
+
+
+def store(directory: ContainerDir, state: ContainerState) -> None:
+    """Replaces state.json. Raises FileNotFoundError when the container has been removed meanwhile."""
+    fresh = f"{directory.state}.{os.getpid()}"
+    fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, state.to_bytes())
+    finally:
+        os.close(fd)
+    os.rename(fresh, directory.state)
+
+
+def load_all(state_dir: StateDir) -> list[ContainerState]:
+    """Every container of the state directory, oldest first; one that is being removed, or that nobody can read, is left out."""
+    found = []
+    try:
+        keys = sorted(os.listdir(state_dir.containers))
+    except FileNotFoundError:
+        return []
+    for key in keys:
+        try:
+            state = load(state_dir.container(key))
+        except (StateError, NotADirectoryError):
+            continue
+        if state is not None:
+            found.append(state)
+    return sorted(found, key=lambda state: state.created)
