@@ -6,7 +6,7 @@ import os
 import socket
 import struct
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from eci_supervisor.linux.fds import OwnedFd
 
@@ -20,7 +20,13 @@ class PeerCredentials(NamedTuple):
     gid: int
 
 
-def peer_credentials(connection: socket.socket) -> PeerCredentials:
+class HasOptions(Protocol):
+    """A socket of the standard library, or of trio."""
+
+    def getsockopt(self, level: int, optname: int, buflen: int, /) -> bytes: ...
+
+
+def peer_credentials(connection: HasOptions) -> PeerCredentials:
     """Who connected (SO_PEERCRED), as our namespaces name it."""
     raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
     return PeerCredentials(*struct.unpack("3i", raw))
