@@ -98,6 +98,12 @@ class Leases:
             self._write(Lease(key, ids, creator_pid, creator_start))
             return ids
 
+    def hold(self, ids: IdRange, key: str, *, creator_pid: int, creator_start: int) -> None:
+        """Records a range that a spec brings of itself, so that no container of ours is given ids of it; raises as take()."""
+        with self._locked() as references:
+            self._must_be_new(references, key)
+            self._write(Lease(key, ids, creator_pid, creator_start))
+
     def join(self, start: int, key: str, *, creator_pid: int, creator_start: int) -> IdRange:
         """Adds a reference of `key` to the range that begins at `start`; raises KeyError if nobody has that range, and as take()."""
         with self._locked() as references:

@@ -8,35 +8,14 @@ import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import NamedTuple
 
+from eci_supervisor.idmap.maps import Extent, IdMaps
 from eci_supervisor.linux import namespaces
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.namespaces import CLONE_NEWUSER
-from eci_supervisor.model.ids import IdRange
 from eci_supervisor.native import ffi, lib
 
 _PR_SET_PDEATHSIG = 1
-
-
-class Extent(NamedTuple):
-    """One line of uid_map or gid_map. For an idmapped mount: `inside` is the id on disk, `outside` the id it is shown as."""
-
-    inside: int
-    outside: int
-    size: int
-
-
-@dataclass(frozen=True, slots=True)
-class IdMaps:
-    uids: tuple[Extent, ...]
-    gids: tuple[Extent, ...]
-
-
-def shifted(ids: IdRange) -> IdMaps:
-    """The maps of a container's own user namespace: 0 and up to the leased range."""
-    extents = (Extent(0, ids.start, ids.count),)
-    return IdMaps(extents, extents)
 
 
 def user_namespace(maps: IdMaps) -> OwnedFd:

@@ -5,9 +5,21 @@ propagation of a clone is that of its source: a clone of a mount that is a slave
 """
 import os
 import struct
-from typing import Final
 
 from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.linux.mount_flags import (
+    MNT_DETACH,
+    MOUNT_ATTR_IDMAP,
+    MS_BIND,
+    MS_NODEV,
+    MS_NOEXEC,
+    MS_NOSUID,
+    MS_PRIVATE,
+    MS_RDONLY,
+    MS_REC,
+    MS_REMOUNT,
+    MS_SLAVE,
+)
 from eci_supervisor.linux.syscall import (
     AT_EMPTY_PATH,
     AT_FDCWD,
@@ -25,29 +37,12 @@ from eci_supervisor.linux.syscall import (
 )
 from eci_supervisor.native import check_libc, ffi, lib
 
-MS_RDONLY: Final = 0x1
-MS_NOSUID: Final = 0x2
-MS_NODEV: Final = 0x4
-MS_NOEXEC: Final = 0x8
-MS_REMOUNT: Final = 0x20
-MS_BIND: Final = 0x1000
-MS_MOVE: Final = 0x2000
-MS_REC: Final = 0x4000
-MS_PRIVATE: Final = 1 << 18
-MS_SLAVE: Final = 1 << 19
-MNT_DETACH: Final = 2
-
-MOUNT_ATTR_RDONLY: Final = 0x1
-MOUNT_ATTR_NOSUID: Final = 0x2
-MOUNT_ATTR_NODEV: Final = 0x4
-MOUNT_ATTR_NOEXEC: Final = 0x8
-MOUNT_ATTR_ATIME: Final = 0x70  # a field of three values, cleared as a whole before one is set
-MOUNT_ATTR_RELATIME: Final = 0x0
-MOUNT_ATTR_NOATIME: Final = 0x10
-MOUNT_ATTR_STRICTATIME: Final = 0x20
-MOUNT_ATTR_NODIRATIME: Final = 0x80
-MOUNT_ATTR_IDMAP: Final = 0x100000
-MOUNT_ATTR_NOSYMFOLLOW: Final = 0x200000
+# What mount() and umount() are called with is imported from here too.
+__all__ = [
+    "MNT_DETACH", "MS_BIND", "MS_NODEV", "MS_NOEXEC", "MS_NOSUID", "MS_PRIVATE", "MS_RDONLY", "MS_REC", "MS_REMOUNT", "MS_SLAVE",
+    "clone_tree", "fsconfig_create", "fsconfig_flag", "fsconfig_reconfigure", "fsconfig_string", "fsmount", "fsopen", "fspick",
+    "mount", "mount_setattr", "move_mount", "umount",
+]
 
 _OPEN_TREE_CLONE = 0x1
 _CLOEXEC = os.O_CLOEXEC  # OPEN_TREE_CLOEXEC is O_CLOEXEC; the fs* calls have 1 for it

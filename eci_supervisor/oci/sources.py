@@ -1,0 +1,143 @@
+"""The sources of bind mounts: opened once, cloned from that descriptor, flagged and idmapped while still detached.
+
+All of them are cloned before anything is staged, so that a bind of /run does not carry the staging area into the container.
+"""
+import errno
+import os
+import stat
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+
+from eci_supervisor.idmap.maps import IdMaps
+from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.linux.mount_api import clone_tree, mount_setattr
+from eci_supervisor.linux.openat2 import AT_FDCWD, RESOLVE_NO_MAGICLINKS, openat2
+from eci_supervisor.model.ids import IdRange
+from eci_supervisor.mounts.mountinfo import MountLine
+from eci_supervisor.oci.binds import BindFlags, Source, bind_flags, mapping, maps, plain_warning
+from eci_supervisor.oci.refusal import StageRefused
+from eci_supervisor.oci.spec import Mount
+
+# Of these a mount shows the kernel's own files, and one that is visible as a whole lets the kernel allow fresh ones.
+REFUSED_TYPES = ("proc", "sysfs")
+
+
+@dataclass(frozen=True, slots=True)
+class Clone:
+    """A detached copy of a bind's source, ready to be attached; `directory` or file; None for a device node, which stays the runtime's."""
+
+    tree: OwnedFd | None
+    directory: bool
+    flags: BindFlags
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRules:
+    """What all binds of a container have in common. `user_namespace` gives an fd for maps, the same one for the same maps."""
+
+    ids: IdRange
+    listed: frozenset[str]
+    table: tuple[MountLine, ...]
+    user_namespace: Callable[[IdMaps], int]
+
+
+def clone_source(mount: Mount, rules: SourceRules) -> Clone:
+    """Opens the source of a bind and makes its clone. Raises StageRefused."""
+    flags = bind_flags(mount.options)
+    with _opened(mount.source) as fd:
+        status = os.stat(fd.fileno())
+        if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
+            return Clone(None, directory=False, flags=flags)
+        path = os.readlink(f"/proc/self/fd/{fd.fileno()}")
+        lines = _carried(path, fd.fileno(), flags.recursive, rules.table)
+        for line in lines:
+            if line.fstype in REFUSED_TYPES:
+                raise StageRefused(f"volume {mount.source} carries a {line.fstype} (at {os.fsdecode(line.mount_point)}): with it the "
+                                   "container could see the host's. Bind a directory without one.")
+        tree = clone_tree(fd.fileno(), recursive=flags.recursive, what=mount.source)
+    mount_setattr(tree.fileno(), attr_set=flags.attr_set, attr_clear=flags.attr_clear, propagation=flags.propagation,
+                  recursive=flags.recursive, what=mount.source)
+    warnings = list(_idmapped(tree, mount.source, path, lines, rules))
+    if flags.shared:
+        warnings.append(f"volume {mount.source} is bound rslave, not rshared: what the container mounts below it stays in the container.")
+    return Clone(tree, stat.S_ISDIR(status.st_mode), flags, tuple(warnings))
+
+
+def _opened(source: str) -> OwnedFd:
+    try:
+        return openat2(AT_FDCWD, source, os.O_PATH, RESOLVE_NO_MAGICLINKS)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise StageRefused(f"volume {source} does not exist on the host. Create it first.") from error
+        if error.errno == errno.ELOOP:
+            raise StageRefused(f"volume {source} leads through a link of procfs, or through too many links. Give the real path.") from error
+        raise
+
+
+def _carried(path: str, fd: int, recursive: bool, table: tuple[MountLine, ...]) -> list[MountLine]:
+    """The mounts that a clone of `path` consists of: the one it is on, and with `recursive` those below."""
+    here = mount_of(fd, table)
+    below = [line for line in table if line.id != here.id and line.below(os.fsencode(path))] if recursive else []
+    return [here, *below]
+
+
+def mount_of(fd: int, table: tuple[MountLine, ...]) -> MountLine:
+    """The line of the mount that an fd is on, by the mount's id: a path can lead to any of several that are stacked."""
+    with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
+        found = next(int(line.split()[1]) for line in file if line.startswith(b"mnt_id:"))
+    line = next((line for line in table if line.id == found), None)
+    if line is None:
+        raise OSError(errno.ENOENT, f"mount {found} is not in mountinfo")
+    return line
+
+
+def _idmapped(tree: OwnedFd, source: str, path: str, lines: list[MountLine], rules: SourceRules) -> Iterator[str]:
+    """Idmaps every mount of a detached tree as it should be; the warnings about those that cannot be."""
+    for index, line in enumerate(lines):
+        relative = b"" if index == 0 else line.mount_point[len(os.fsencode(path).rstrip(b"/")) + 1 :]
+        shown = source if index == 0 else os.fsdecode(line.mount_point)
+        try:
+            status = os.stat(relative, dir_fd=tree.fileno()) if relative else os.stat(tree.fileno())
+        except OSError:
+            continue  # hidden below another mount of the tree: nobody reaches it
+        what = Source(shown, status.st_uid, status.st_gid, private=private(path))
+        chosen = maps(mapping(what, rules.listed), what, rules.ids)
+        if chosen is None:
+            yield plain_warning(what)
+            continue
+        try:
+            mount_setattr(tree.fileno(), relative, userns=rules.user_namespace(chosen), what=shown)
+        except OSError as error:
+            if error.errno not in (errno.EINVAL, errno.EBUSY, errno.EPERM):
+                raise
+            if "idmapped" not in line.options:  # by the engine: its choice of ids stands
+                yield cannot_be_idmapped(shown, line.fstype)
+
+
+def cannot_be_idmapped(path: str, fstype: str) -> str:
+    return (f"volume {path} ({fstype}) cannot be idmapped by this kernel ({os.uname().release}): files of host ids will show as nobody. "
+            "Use a local file system.")
+
+
+def private(path: str) -> bool:
+    """Whether a directory above `path` lets nobody pass but host root: not a group, not others, not an entry of an ACL."""
+    return any(_closed(directory) for directory in _above(path))
+
+
+def _above(path: str) -> Iterable[str]:
+    while path != "/":
+        path = os.path.dirname(path)
+        yield path
+
+
+def _closed(directory: str) -> bool:
+    try:
+        status = os.lstat(directory)
+        if status.st_uid != 0 or status.st_mode & stat.S_IXOTH:
+            return False
+        if not status.st_mode & stat.S_IXGRP:  # with an ACL these bits are its mask
+            return True
+        return status.st_gid == 0 and "system.posix_acl_access" not in os.listxattr(directory)
+    except OSError:
+        return False

@@ -1,0 +1,214 @@
+"""Staging: the container's rootfs and volumes assembled in a private mount namespace, before the real runtime makes its own.
+
+That is what locks them: when the runtime's mount namespace is copied into the container's user namespace, the kernel locks every mount
+in the copy with its flags. Mounts below one that the runtime still makes (a tmpfs at /run) cannot be among them: they stay in the spec
+with our clone as source, or, read-only, are attached by the hook.
+"""
+import contextlib
+import os
+from dataclasses import dataclass, field
+
+from eci_supervisor.idmap.maps import IdMaps, shifted
+from eci_supervisor.idmap.userns import user_namespace
+from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.linux.fsuid import FileSystemIds
+from eci_supervisor.linux.mount_api import mount, mount_setattr, move_mount
+from eci_supervisor.linux.mount_flags import MOUNT_ATTR_RDONLY, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, MS_SLAVE
+from eci_supervisor.linux.namespaces import CLONE_NEWNS, unshare
+from eci_supervisor.model.ids import IdRange
+from eci_supervisor.model.state import LateBind
+from eci_supervisor.mounts.mountinfo import MountLine, parse_mountinfo
+from eci_supervisor.oci.mountpoints import Rootfs
+from eci_supervisor.oci.placement import TREES, Place, Placement
+from eci_supervisor.oci.refusal import StageRefused
+from eci_supervisor.oci.rootfs import stage_directory, stage_overlay
+from eci_supervisor.oci.sources import REFUSED_TYPES, Clone, SourceRules, clone_source, mount_of
+from eci_supervisor.oci.spec import Mount
+
+# Where the hook carries the runtime's cgroup mounts from: nothing of a sysfs of the runtime's must be in the container.
+SYS_FOR_CGROUPS = Mount("/sys", "tmpfs", "tmpfs", ("nosuid", "noexec", "nodev", "mode=755"))
+
+
+@dataclass(frozen=True, slots=True)
+class StageRequest:
+    """What to stage.
+
+    rootfs: absolute; mounts: the spec's, in its order, sources of binds absolute; stage_dir: an empty directory that container root can
+    reach (0711 all the way); propagation: linux.rootfsPropagation or ""; working_directory: made in a read-only rootfs, as the runtime
+    makes it in another; identity: `bindMounts.identity` of the settings.
+    """
+
+    rootfs: str
+    read_only: bool
+    ids: IdRange
+    mounts: tuple[Mount, ...]
+    stage_dir: str
+    propagation: str = ""
+    working_directory: str = "/"
+    identity: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What has been staged.
+
+    rootfs: the path for the spec; mounts: what the runtime still makes, no procfs and no sysfs; late: what the hook attaches;
+    overlay_work: our work directory beside the engine's, "" for a plain directory; engine_overlay, our_overlay: O_PATH descriptors of
+    the roots of both overlays, None for a plain directory.
+    """
+
+    rootfs: str
+    mounts: tuple[Mount, ...]
+    late: tuple[LateBind, ...]
+    overlay_work: str
+    warnings: tuple[str, ...]
+    engine_overlay: OwnedFd | None
+    our_overlay: OwnedFd | None
+
+
+def enter_private_namespace() -> None:
+    """A mount namespace of our own: what the host mounts and unmounts still arrives, what we mount never leaves."""
+    unshare(CLONE_NEWNS)
+    mount("", "/", "", MS_REC | MS_SLAVE)
+
+
+def stage(request: StageRequest) -> Staged:
+    """Stages a container in the private mount namespace we are in. Raises StageRefused with one sentence; OSError names its object."""
+    before = os.umask(0)  # a mount point's mode is not the engine's business
+    try:
+        return _Stage(request).run()
+    finally:
+        os.umask(before)
+
+
+@dataclass(slots=True)
+class _Stage:
+    """One staging: what has come of it so far."""
+
+    request: StageRequest
+    user_namespaces: dict[IdMaps, OwnedFd] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    mounts: list[Mount] = field(default_factory=list)
+    late: list[LateBind] = field(default_factory=list)
+
+    def run(self) -> Staged:
+        request = self.request
+        table = mount_table()
+        clones = self._clones(table)
+        engine = OwnedFd(os.open(request.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        mount("tmpfs", request.stage_dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0711")
+        path = f"{request.stage_dir}/rootfs"
+        os.mkdir(path)
+        work = self._rootfs(engine, table, path)
+        ours = OwnedFd(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        with FileSystemIds(request.ids.start):
+            self._mounts(Rootfs(ours, path), clones)
+        if request.read_only:
+            mount_setattr(ours.fileno(), attr_set=MOUNT_ATTR_RDONLY, what=path)
+        self._refuse_revealing(clones)
+        if request.propagation in ("shared", "rshared"):
+            self.warnings.append("rootfsPropagation is slave, not shared: what the container mounts stays in the container.")
+        overlays = (engine, ours) if work is not None else (None, None)
+        return Staged(path, tuple(self.mounts), tuple(self.late), work or "", tuple(self.warnings), *overlays)
+
+    def _clones(self, table: tuple[MountLine, ...]) -> dict[int, Clone]:
+        """A clone for each bind of the spec, by its index."""
+        rules = SourceRules(self.request.ids, self.request.identity, table, self._user_namespace)
+        clones = {}
+        for index, wanted in enumerate(self.request.mounts):
+            if wanted.is_bind:
+                clones[index] = clone_source(wanted, rules)
+                self.warnings += clones[index].warnings
+        return clones
+
+    def _user_namespace(self, maps: IdMaps) -> int:
+        if maps not in self.user_namespaces:
+            self.user_namespaces[maps] = user_namespace(maps)
+        return self.user_namespaces[maps].fileno()
+
+    def _rootfs(self, engine: OwnedFd, table: tuple[MountLine, ...], target: str) -> str | None:
+        """The rootfs at `target`; the work directory of an overlay ("" without upper layer), None for a plain directory."""
+        line = mount_of(engine.fileno(), table)
+        userns = self._user_namespace(shifted(self.request.ids))
+        whole = os.readlink(f"/proc/self/fd/{engine.fileno()}") == os.fsdecode(line.mount_point)
+        if line.fstype == "overlay" and whole and line.root == b"/":
+            area = f"{self.request.stage_dir}/layers"
+            os.mkdir(area, 0o711)
+            return stage_overlay(line, userns, self.request.ids, area, target)
+        stage_directory(self.request.rootfs, line, userns, target)
+        return None
+
+    def _mounts(self, rootfs: Rootfs, clones: dict[int, Clone]) -> None:
+        """Each mount of the spec where it belongs, in the spec's order; then the places of what others make."""
+        placement = Placement()
+        for path in TREES.values():
+            self._tree_place(rootfs, path)
+        for index, wanted in enumerate(self.request.mounts):
+            clone = clones.get(index)
+            where = rootfs.resolved(os.path.normpath(f"/{wanted.destination}"))
+            device = clone is not None and clone.tree is None
+            chosen = placement.place(wanted, where, device=device, read_only=clone is not None and clone.flags.read_only)
+            match chosen:
+                case Place.TREE:
+                    pass
+                case Place.CGROUP:
+                    self.mounts += [wanted] if SYS_FOR_CGROUPS in self.mounts else [SYS_FOR_CGROUPS, wanted]
+                case Place.RUNTIME:
+                    self._runtime_place(rootfs, placement, where, directory=not device)
+                    self.mounts.append(wanted)
+                case _:
+                    self._attach(rootfs, chosen, wanted, where, clone)
+        if self.request.read_only and not placement.under_runtime(self.request.working_directory):
+            with contextlib.suppress(StageRefused):  # the runtime says what it thinks of it
+                rootfs.place(rootfs.resolved(self.request.working_directory), directory=True).close()
+
+    def _tree_place(self, rootfs: Rootfs, path: str) -> None:
+        """The hook attaches a tree at `path` itself: a link there would put it elsewhere."""
+        rootfs.place(path, directory=True).close()
+
+    def _runtime_place(self, rootfs: Rootfs, placement: Placement, where: str, *, directory: bool) -> None:
+        """In a read-only rootfs the runtime cannot make a mount point any more; below a mount of its own it can."""
+        if self.request.read_only and not placement.under_runtime(os.path.dirname(where)):
+            rootfs.place(where, directory=directory).close()
+
+    def _attach(self, rootfs: Rootfs, chosen: Place, wanted: Mount, where: str, clone: Clone | None) -> None:
+        if clone is None or clone.tree is None:
+            raise AssertionError(f"{wanted} has no clone")
+        if chosen is Place.STAGED:
+            with rootfs.place(where, directory=clone.directory) as target:
+                move_mount(clone.tree.fileno(), target.fileno(), what=wanted.destination)
+            return
+        path = self._aside(clone.tree, directory=clone.directory)
+        if chosen is Place.LATE:
+            self.late.append(LateBind(path, where))
+        else:
+            # Its flags are on the clone, and locked with it: to a remount with others the kernel would say no.
+            options = ("rbind" if clone.flags.recursive else "bind", "rprivate" if clone.flags.propagation == MS_PRIVATE else "rslave")
+            self.mounts.append(Mount(where, "bind", path, options))
+
+    def _aside(self, tree: OwnedFd, *, directory: bool) -> str:
+        """A clone attached beside the rootfs, where the runtime finds it; the path."""
+        area = f"{self.request.stage_dir}/binds"
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(area, 0o711)
+        path = f"{area}/{len(os.listdir(area))}"
+        if directory:
+            os.mkdir(path, 0o711)
+        else:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        move_mount(tree.fileno(), path)
+        return path
+
+    def _refuse_revealing(self, clones: dict[int, Clone]) -> None:
+        """Looks once more at what a recursive clone brought: the host may have mounted something between our look and the clone."""
+        if not any(clone.directory and clone.flags.recursive for clone in clones.values()):
+            return
+        for line in mount_table():
+            if line.fstype in REFUSED_TYPES and line.below(os.fsencode(self.request.stage_dir)):
+                raise StageRefused(f"a volume carries a {line.fstype}, mounted on the host while the container was made. Try again.")
+
+
+def mount_table() -> tuple[MountLine, ...]:
+    """The mounts of our mount namespace."""
+    with open("/proc/self/mountinfo", "rb") as file:
+        return parse_mountinfo(file.read())
