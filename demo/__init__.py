@@ -1,0 +1,1 @@
+"""The main job, shown step by step: `make demo` with a bare bundle, `make demo-docker` with an engine."""
