@@ -10,7 +10,7 @@ READ_LIMIT_BYTES = 1 << 20  # cpuacct.usage_all of 8192 CPUs is a third of it
 CHUNK_BYTES = 16384
 
 
-class CgroupGone(Exception):  # noqa: N818 # the end of a container's life, no error
+class CgroupGone(Exception):  # the end of a container's life, no error
     """The container's own cgroup was removed."""
 
 

@@ -1,4 +1,5 @@
 """A process under a seccomp filter with a listener, whose system calls a test chooses; no container, no runtime."""
+import contextlib
 import ctypes
 import os
 import pickle
@@ -42,7 +43,7 @@ def syscall(number: int, *args: int | bytes | None) -> int:
 
 def _action(rule: Mapping[str, Any], errno_key: str) -> int:
     errno: int = rule.get(errno_key) or 1
-    return ACTIONS[rule["action"]] if rule["action"] in ACTIONS else pyseccomp.ERRNO(errno)
+    return ACTIONS[rule["action"]] if rule["action"] in ACTIONS else int(pyseccomp.ERRNO(errno))
 
 
 def program(section: Mapping[str, Any]) -> bytes:
@@ -141,10 +142,8 @@ class Filtered:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             self.kill()
-        except ProcessLookupError:
-            pass
         os.waitpid(self.pid, 0)
         self._socket.close()
         self.listener.close()
