@@ -17,6 +17,7 @@ from eci_supervisor.linux.timer import Timer
 READS_A_DRAIN: Final = 16  # of 64 events each: the loop that calls us has other things to do
 PAUSE_S: Final = 0.02  # between two drops of one container: an export closes thousands of files a second
 PAUSE_TO_COST: Final = 10  # a drop that takes long (many names) makes the pause longer
+ROUND_S: Final = 2.0  # between two drops of every engine's names: what an engine only looked up makes no event
 SETTLE_S: Final = 0.1  # an engine changes owner and mode after it has closed a file: a last drop follows so much later
 
 
@@ -62,7 +63,7 @@ class _Pair:
 class Freshness:
     """The pairs of overlays on this host. One descriptor to poll; drain() when it is readable."""
 
-    __slots__ = ("_devices", "_pairs", "_poll", "_timer", "_watch")
+    __slots__ = ("_devices", "_pairs", "_poll", "_round_at_s", "_timer", "_watch")
 
     def __init__(self) -> None:
         self._watch = CloseWatch()
@@ -72,6 +73,7 @@ class Freshness:
         self._poll.register(self._timer, select.EPOLLIN)
         self._pairs: dict[str, _Pair] = {}
         self._devices: dict[int, str] = {}
+        self._round_at_s = 0.0
 
     def fileno(self) -> int:
         return self._poll.fileno()
@@ -128,6 +130,10 @@ class Freshness:
         """Reads what has happened and drops what is due; bounded. Returns the keys it had to forget because a drop failed."""
         self._take_events()
         now_s = time.monotonic()
+        if now_s >= self._round_at_s:
+            self._round_at_s = now_s + ROUND_S
+            for pair in self._pairs.values():
+                pair.engine_stale = True
         failed = []
         for key, pair in list(self._pairs.items()):
             due_s = pair.due_s()
@@ -160,4 +166,5 @@ class Freshness:
 
     def _set_timer(self) -> None:
         due = [at_s for pair in self._pairs.values() if (at_s := pair.due_s()) is not None]
-        self._timer.set(min(due) - time.monotonic() if due else None)
+        # Without pairs there is nothing to wake up for.
+        self._timer.set(min([*due, self._round_at_s]) - time.monotonic() if self._pairs else None)

@@ -13,7 +13,7 @@ from tempfile import TemporaryFile
 
 import pytest
 
-from eci_supervisor.forkserver.freshness import READS_A_DRAIN, Freshness
+from eci_supervisor.forkserver.freshness import READS_A_DRAIN, ROUND_S, Freshness
 from eci_supervisor.linux.dentries import drop_dentries
 from eci_supervisor.linux.fds import OwnedFd
 from tests.kernel.overlays import below, copy_of, overlay
@@ -159,6 +159,23 @@ def test_owner_and_mode_set_after_the_close(watched: Pair, freshness: Freshness)
     (watched.engine / "new").chmod(0o755)
     settle(freshness)
     assert (watched.ours / "new").stat().st_mode & 0o777 == 0o755
+
+
+def test_name_that_the_engine_did_not_find(watched: Pair, freshness: Freshness) -> None:
+    """`docker cp` out of a container, asked again until the file is there: a look that makes no event."""
+    look_everywhere(watched.engine)
+    (watched.ours / "new").write_text("x")
+    assert not (watched.engine / "new").exists()
+    deadline_s = time.monotonic() + 2 * ROUND_S
+    while not (watched.engine / "new").exists():
+        assert select.select([freshness], [], [], deadline_s - time.monotonic())[0]
+        freshness.drain()
+
+
+def test_nothing_watched_wakes_nobody(watched: Pair, freshness: Freshness) -> None:
+    freshness.forget("key")
+    freshness.drain()
+    assert not select.select([freshness], [], [], ROUND_S + 0.2)[0]
 
 
 def test_start_drops_what_the_engine_had_seen(pair: Pair, freshness: Freshness) -> None:
