@@ -75,6 +75,10 @@ class Freshness:
         self._devices: dict[int, str] = {}
         self._round_at_s = 0.0
 
+    def __len__(self) -> int:
+        """How many containers are watched."""
+        return len(self._pairs)
+
     def fileno(self) -> int:
         return self._poll.fileno()
 
