@@ -82,10 +82,6 @@ class Freshness:
     def fileno(self) -> int:
         return self._poll.fileno()
 
-    def __len__(self) -> int:
-        """How many containers are watched."""
-        return len(self._pairs)
-
     def close(self) -> None:
         """Gives up every descriptor. A child of fork calls it too: one that keeps them keeps the engine's overlays mounted."""
         for pair in self._pairs.values():
