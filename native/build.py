@@ -22,7 +22,7 @@ from setuptools.command.build_py import build_py
 NATIVE = Path(__file__).resolve().parent
 PACKAGE = NATIVE.parent / "eci_supervisor"
 EXTENSION = ("policy.c", "serve.c", "ring.c", "tracee.c")
-MOUNTER = ("mounter.c", "tree.c", "walk.c", "join.c")
+MOUNTER = ("mounter.c", "join.c", "tree.c", "first.c", "walk.c", "emulate.c")
 CFLAGS = ("-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-fstack-protector-strong",
           "-D_FORTIFY_SOURCE=2", "-fno-plt")
 STRICT = ("-Wshadow", "-Wconversion", "-Wswitch-enum", "-Wstrict-prototypes", "-Wmissing-prototypes", "-Wvla", "-Werror")

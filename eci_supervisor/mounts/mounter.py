@@ -1,0 +1,196 @@
+"""eci-mounter as the supervisor sees it: a process that is asked one thing at a time.
+
+It does what must not be done here: it enters namespaces of the container and walks its paths (the trio loop would wait for its own FUSE
+mount). Its binary and what it may do are described in native/mounter.h.
+"""
+import errno
+import os
+import signal
+import socket
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import trio
+
+from eci_supervisor.cgroup import delegate
+from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.model.state import LateBind
+from eci_supervisor.model.tree import TreePlan
+from eci_supervisor.model.verdict import Effect
+from eci_supervisor.mounts import wire
+
+PROGRAM: Final = Path(__file__).parents[1] / "bin" / "eci-mounter"
+DEADLINE_S: Final = 5.0  # above the mounter's own for each of its children
+
+
+class MounterGone(RuntimeError):
+    """The mounter has ended: nothing can be emulated any more."""
+
+
+class MounterStuck(MounterGone):
+    """The mounter did not answer in time, and was killed."""
+
+
+class LocksBroken(RuntimeError):
+    """A fresh procfs or sysfs can be mounted in the container: the text says which. Its mounts protect nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A blocked thread: the listener (borrowed), the notification id, the thread id in our pid namespace."""
+
+    notify_fd: int
+    id: int
+    tid: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an effect.
+
+    errno: what the caller was answered, 0 for success. not_tree: the target is no tree of ours, and nothing was answered. undone: the
+    caller was gone before it could be answered, and what had been done was undone. uid: its effective user on the host, None if it was
+    gone before we saw it; pid: its process on the host.
+    """
+
+    errno: int
+    not_tree: bool
+    undone: bool
+    uid: int | None
+    pid: int
+
+
+class Mounter:
+    """One mounter process. Requests are put one after the other; a deadline ends a silent one."""
+
+    def __init__(self, sock: trio.socket.SocketType, pid: int) -> None:
+        self._socket = sock
+        self._pidfd = OwnedFd(os.pidfd_open(pid))
+        self._lock = trio.Lock()
+        self._gone = False
+        self._closed = False
+
+    @classmethod
+    async def start(cls, fuse_root: int, *options: str) -> "Mounter":
+        """Starts it on an open_tree clone of the FUSE mount's root, which is borrowed. Raises MounterGone if it does not come up."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            # dup2 onto the same number clears close-on-exec: see posix_spawn_file_actions_adddup2(3)
+            keep = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (theirs.fileno(), fuse_root)]
+            arguments = [str(PROGRAM), str(theirs.fileno()), str(fuse_root), *options]
+            pid = os.posix_spawn(PROGRAM, arguments, {}, file_actions=keep, setsigmask=[])  # noqa: ASYNC221 # returns once it runs
+        mounter = cls(trio.socket.from_stdlib_socket(ours), pid)
+        await mounter._receive()
+        return mounter
+
+    async def plan(self, plan: TreePlan) -> None:
+        """Says what trees of `plan.kind` consist of; its nodes are opened now. Raises OSError that names the path."""
+        await self._done(wire.plan_request(plan), f"plan of {plan.kind.value.decode()}")
+
+    async def container(self, init: int) -> None:
+        """Takes hold of the container whose init is process `init`. Raises OSError."""
+        await self._done(wire.request(wire.Kind.CONTAINER, pid=init), f"init {init}")
+
+    async def write_sysctls(self, values: Sequence[tuple[bytes, bytes]]) -> None:
+        """Writes them as container root, in the container's namespaces. Raises OSError that names the key.
+
+        A key is spelled as sysctl(8) does: with dots, a slash for a dot inside a name, or the other way round.
+        """
+        records = [(0, sysctl_path(key), value) for key, value in values]
+        if records:
+            await self._done(wire.request(wire.Kind.SYSCTLS, records), "sysctl")
+
+    async def attach_first(self, rootfs: bytes, late: Sequence[LateBind], cgroup: bool) -> None:
+        """Attaches the trees below `rootfs` in init's mount namespace, before init pivots; late binds too. Raises OSError.
+
+        cgroup: what the runtime has mounted at ROOTFS/sys/fs/cgroup is carried over onto our sysfs.
+        """
+        await self._done(wire.attach_request(rootfs, late, cgroup), "attach")
+
+    async def delegate_cgroup(self, init: int, owner: int) -> None:
+        """Gives the cgroups of process `init` to host id `owner`, as far as the kernel delegates. Raises OSError."""
+        await trio.to_thread.run_sync(delegate.delegate, init, owner)
+
+    async def prove(self) -> None:
+        """Tries a fresh procfs and sysfs in the container's namespaces. Raises LocksBroken, or OSError if it could not try."""
+        reply = await self._ask(wire.request(wire.Kind.PROVE))
+        if reply.error == errno.ENOTUNIQ:
+            raise LocksBroken(f"a fresh {reply.what} can be mounted in this mount namespace, so mounts are not locked in it")
+        raise_for(reply, "proof of the locks")
+
+    async def emulate(self, effect: Effect, caller: Caller) -> Outcome:
+        """Does `effect` as the caller and answers the notification, unless the target is no tree. Raises MounterGone, MounterStuck."""
+        try:
+            packet = wire.emulate_request(effect, caller.id, caller.tid)
+        except wire.WireError as error:
+            raise OSError(errno.EINVAL, str(error)) from error
+        reply = await self._ask(packet, caller.notify_fd)
+        return Outcome(reply.error, reply.not_tree, reply.undone, reply.uid if reply.pid else None, reply.pid)
+
+    async def wait_dead(self) -> None:
+        """Returns when the process has ended."""
+        await trio.lowlevel.wait_readable(self._pidfd.fileno())
+        self._gone = True
+
+    def close(self) -> None:
+        """Ends and reaps it."""
+        if self._closed:
+            return
+        self._closed = self._gone = True
+        self._socket.close()
+        signal.pidfd_send_signal(self._pidfd.fileno(), signal.SIGKILL)
+        os.waitid(os.P_PIDFD, self._pidfd.fileno(), os.WEXITED)
+        self._pidfd.close()
+
+    async def _done(self, packet: bytes, what: str) -> None:
+        raise_for(await self._ask(packet), what)
+
+    async def _ask(self, packet: bytes, fd: int | None = None) -> wire.Reply:
+        rights = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("=i", fd))]
+        async with self._lock:
+            if self._gone:
+                raise MounterGone("the mounter has ended")
+            try:
+                await self._socket.sendmsg([packet], rights)
+            except OSError as error:
+                self._gone = True
+                raise MounterGone("the mounter has ended") from error
+            return await self._receive()
+
+    async def _receive(self) -> wire.Reply:
+        try:
+            with trio.fail_after(DEADLINE_S):
+                packet = await self._socket.recv(wire.REPLY.size + 1)
+        except trio.TooSlowError:
+            self._end()
+            raise MounterStuck(f"the mounter did not answer in {DEADLINE_S:g} s") from None
+        except trio.Cancelled:
+            self._end()  # its answer would be taken for that to the next request
+            raise
+        except OSError:
+            packet = b""
+        if len(packet) != wire.REPLY.size:
+            self._end()
+            raise MounterGone("the mounter has ended")
+        return wire.parse_reply(packet)
+
+    def _end(self) -> None:
+        self._gone = True
+        signal.pidfd_send_signal(self._pidfd.fileno(), signal.SIGKILL)
+
+
+def raise_for(reply: wire.Reply, what: str) -> None:
+    """Raises the reply's errno as an OSError that names what it is about."""
+    if reply.error:
+        raise OSError(reply.error, ": ".join(filter(None, (os.strerror(reply.error), what, reply.what))))
+
+
+def sysctl_path(key: bytes) -> bytes:
+    """The path of a sysctl below /proc/sys: whichever of dot and slash comes first is the separator (sysctl.d(5))."""
+    dot, slash = key.find(b"."), key.find(b"/")
+    if dot == -1 or (slash != -1 and slash < dot):
+        return key
+    return key.translate(bytes.maketrans(b"./", b"/."))

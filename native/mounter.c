@@ -1,0 +1,293 @@
+/* eci-mounter SOCKET FUSE_ROOT: where it starts, and the loop that takes requests, checks them again and hands them on.
+ *
+ * Its sender parses hostile input, so nothing of a request is believed: sizes, terminators, kinds and order are tested here, and each
+ * operation says where it is carried out why it cannot hurt the host. A packet that does not pass is answered EBADMSG and changes nothing.
+ */
+#include <linux/securebits.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+
+#include "mounter.h"
+
+enum { PACKET_MAX = 128 * 1024, RECORDS_MAX = 1024 };
+
+struct mounter eci = { .container = { -1, -1, -1, -1, -1, -1 }, .init = -1, .init_root = -1, .nodes = -1 };
+
+/* ---- start ---- */
+
+static void must(bool done, const char *what)
+{
+	if (done)
+		return;
+	fprintf(stderr, "eci-mounter: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static int mount_new(const char *type, const char *at, unsigned int attributes)
+{
+	cleanup_fd int context = fsopen(type, FSOPEN_CLOEXEC);
+	cleanup_fd int mount = -1;
+
+	if (context < 0 || fsconfig(context, 6 /* CMD_CREATE */, NULL, NULL, 0) < 0)
+		return -1;
+	mount = fsmount(context, FSMOUNT_CLOEXEC, attributes);
+	if (mount < 0 || move_mount(mount, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		return -1;
+	return 0;
+}
+
+/* A small tmpfs as our root: what we can reach is what we need. `nodes` is the FUSE mount, taken over where the kernel allows no clone. */
+static void make_home(int fuse_root)
+{
+	const unsigned int plain = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
+	int nodes = open_tree(fuse_root, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	int file;
+
+	if (nodes < 0)
+		nodes = fuse_root;
+	must(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "a mount namespace of our own");
+	must(mount_new("tmpfs", "/proc", plain) == 0 && chdir("/proc") == 0, "a root of our own");
+	must(syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 && chdir("/") == 0, "pivot_root");
+	must(chmod("/", 0755) == 0 && mkdir("/proc", 0555) == 0 && mkdir("/nodes", 0555) == 0 && mkdir("/tree", 0555) == 0 &&
+	     mkdir("/directory", 0555) == 0, "our root");
+	file = open("/file", O_CREAT | O_EXCL | O_CLOEXEC, 0444);
+	must(file >= 0 && fchmod(file, 0444) == 0, "our root");
+	close(file);
+	must(mount_new("proc", "/proc", plain) == 0, "a procfs of our own");
+	must(eci_attributes(nodes, plain, 0, 0) == 0 && move_mount(nodes, "", AT_FDCWD, "/nodes", MOVE_MOUNT_F_EMPTY_PATH) == 0, "nodes");
+	close(nodes);
+	if (fuse_root != nodes)
+		close(fuse_root);
+	must(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0, "our root");
+}
+
+/* The stage is home without procfs and nodes. */
+static void make_stage(void)
+{
+	struct place place;
+
+	eci.home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	eci.home_pid = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
+	eci.home_net = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+	must(eci.home >= 0 && unshare(CLONE_NEWNS) == 0, "the stage");
+	eci.stage = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	must(eci.stage >= 0 && umount2("/proc", MNT_DETACH) == 0 && umount2("/nodes", MNT_DETACH) == 0, "the stage");
+	must(setns(eci.home, CLONE_NEWNS) == 0, "home");
+	eci.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	eci.nodes = open("/nodes", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	must(eci.proc >= 0 && eci.nodes >= 0 && eci_place(eci.nodes, &place) == 0, "nodes");
+	eci.nodes_dev = place.dev;
+	must(eci_place(eci.home_root = open("/", O_PATH | O_CLOEXEC), &place) == 0, "our root");
+	eci.masks_dev = place.dev;
+}
+
+/* What this kernel offers, by trying. `without_pidns`: behave as before Linux 6.18, for tests. */
+static void probe(bool without_pidns)
+{
+	cleanup_fd int context = fsopen("proc", FSOPEN_CLOEXEC), label = open("/proc/self/attr/current", O_RDONLY | O_CLOEXEC);
+
+	eci.has_pidns = !without_pidns && context >= 0 && fsconfig(context, 5 /* SET_FD */, "pidns", NULL, eci.home_pid) == 0;
+	if (label < 0 || read(label, eci.label, sizeof(eci.label) - 1) < 0)
+		eci.label[0] = 0;
+}
+
+/* ---- requests ---- */
+
+struct packet {
+	const struct request *request;
+	const char *strings[RECORDS_MAX][2];
+	uint32_t what[RECORDS_MAX];
+	int fd;			/* the one descriptor that may come along, or -1 */
+};
+
+static const char *take_string(const char **at, const char *end, uint32_t length)
+{
+	const char *text = *at;
+
+	if (!length || length > (size_t)(end - text) || memchr(text, 0, length) != text + length - 1)
+		return NULL;
+	*at += length;
+	return text;
+}
+
+static int parse(struct packet *packet, const char *buffer, size_t size)
+{
+	const char *at = buffer + sizeof(struct request), *end = buffer + size;
+
+	packet->request = (const struct request *)buffer;
+	if (size < sizeof(struct request) || packet->request->count > RECORDS_MAX || packet->request->tree >= TREES)
+		return -EBADMSG;
+	for (uint32_t i = 0; i < packet->request->count; i++) {
+		struct record record;
+
+		if ((size_t)(end - at) < sizeof(record))
+			return -EBADMSG;
+		memcpy(&record, at, sizeof(record));
+		at += sizeof(record);
+		packet->what[i] = record.what;
+		packet->strings[i][0] = take_string(&at, end, record.first_len);
+		packet->strings[i][1] = packet->strings[i][0] ? take_string(&at, end, record.second_len) : NULL;
+		if (!packet->strings[i][1])
+			return -EBADMSG;
+	}
+	return at == end ? 0 : -EBADMSG;
+}
+
+/* A path of a tree: relative, and it stays below. */
+static bool inner_path(const char *path)
+{
+	char slashed[512];
+
+	if (!*path || *path == '/' || snprintf(slashed, sizeof(slashed), "/%s/", path) >= (int)sizeof(slashed))
+		return false;
+	return !strstr(slashed, "/../") && !strstr(slashed, "/./") && !strstr(slashed, "//");
+}
+
+/* Opens the nodes and keeps them. Cannot hurt the host: they are files of our own FUSE mount; what is covered is decided later. */
+static int plan(const struct packet *packet, struct reply *reply)
+{
+	const struct request *request = packet->request;
+	struct plan *to = &eci.plans[request->tree];
+
+	if (!request->count || request->count > MAX_ENTRIES)
+		return -EBADMSG;
+	for (uint32_t i = 0; i < to->count; i++)
+		if (to->entries[i].cover == COVER_NODE)
+			eci_close(&to->entries[i].node);
+	to->count = 0;
+	to->read_only = request->flags & 1;
+	for (uint32_t i = 0; i < request->count; i++) {
+		struct entry *entry = &to->entries[i];
+		const char *path = packet->strings[i][0];
+		char node[sizeof(entry->path) + 8];
+
+		snprintf(reply->what, sizeof(reply->what), "%s", path);
+		if (!inner_path(path) || strlen(path) >= sizeof(entry->path) || packet->what[i] < COVER_READONLY || packet->what[i] > COVER_SELF)
+			return -EBADMSG;
+		*entry = (struct entry){ .cover = packet->what[i], .node = -1 };
+		strcpy(entry->path, path);
+		if (entry->cover == COVER_NODE) {
+			snprintf(node, sizeof(node), "%s/%s", request->tree == TREE_PROC ? "proc" : "sys", path);
+			entry->node = openat(eci.nodes, node, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+			if (entry->node < 0)
+				return -errno;
+		}
+		to->count = i + 1;
+	}
+	return 0;
+}
+
+/* Takes hold of a container by its init, once. Cannot hurt the host: descriptors are opened, nothing is entered. */
+static int container(const struct request *request)
+{
+	char path[32];
+	int ret;
+
+	if (eci.init >= 0 || !request->pid)
+		return -EBADMSG;
+	snprintf(path, sizeof(path), "%u", request->pid);
+	eci.init = openat(eci.proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (eci.init < 0)
+		return -errno;
+	ret = eci_open_namespaces(eci.init, &eci.container, "umpnit");
+	eci.init_root = openat(eci.init, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	return ret == 0 && eci.init_root < 0 ? -errno : ret;
+}
+
+static int carry_out(const struct packet *packet, struct reply *reply)
+{
+	const struct request *request = packet->request;
+	const char *const (*strings)[2] = (const char *const (*)[2])packet->strings;
+	bool needs_container = request->kind > REQUEST_CONTAINER;
+
+	if (needs_container && (eci.init < 0 || !eci.plans[TREE_PROC].count || !eci.plans[TREE_SYSFS].count))
+		return -EBADMSG;
+	switch (request->kind) {
+	case REQUEST_PLAN:
+		return plan(packet, reply);
+	case REQUEST_CONTAINER:
+		return container(request);
+	case REQUEST_SYSCTLS:
+		for (uint32_t i = 0; i < request->count; i++)
+			if (!inner_path(strings[i][0]))
+				return -EBADMSG;
+		return eci_write_sysctls(strings, request->count, reply);
+	case REQUEST_ATTACH:
+		if (!request->count || *strings[0][0] != '/')
+			return -EBADMSG;
+		return eci_attach_first(strings[0][0], request->flags & 1, strings + 1, request->count - 1, reply);
+	case REQUEST_PROVE:
+		return eci_prove(reply);
+	case REQUEST_EMULATE:
+		if (request->count != 1 || packet->fd < 0 || !request->pid || packet->what[0] < OP_MOUNT_TREE || packet->what[0] > OP_UMOUNT_TREE)
+			return -EBADMSG;
+		eci_emulate(request, packet->fd, packet->what[0], strings[0][0], strings[0][1], reply);
+		return reply->error;
+	}
+	return -EBADMSG;
+}
+
+/* One packet with at most one descriptor; what does not fit is an error, not a shorter request. 0: the other side is gone. */
+static ssize_t receive(int socket, char *buffer, int *fd)
+{
+	union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(int))]; } control;
+	struct iovec iov = { .iov_base = buffer, .iov_len = PACKET_MAX };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	ssize_t size = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *header = size > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+
+	*fd = -1;
+	if (size <= 0)
+		return size < 0 && errno == EINTR ? receive(socket, buffer, fd) : 0;
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(fd, CMSG_DATA(header), sizeof(int));
+	return message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? 1 : size;
+}
+
+static int serve(int socket)
+{
+	static char buffer[PACKET_MAX] __attribute__((aligned(16)));
+	static struct packet packet;
+	ssize_t size;
+
+	while ((size = receive(socket, buffer, &packet.fd)) > 0) {
+		struct reply reply = { 0 };
+		int ret = parse(&packet, buffer, (size_t)size);
+
+		reply.error = ret < 0 ? ret : carry_out(&packet, &reply);
+		if (reply.error == 0)
+			reply.what[0] = 0;
+		/* The listener goes at once: who holds one when a supervisor dies turns ENOSYS into a hang. */
+		eci_close(&packet.fd);
+		if (send(socket, &reply, sizeof(reply), MSG_NOSIGNAL) != sizeof(reply))
+			return 1;
+	}
+	return 0;
+}
+
+int main(int argc, char **argv)
+{
+	int socket = argc >= 3 ? atoi(argv[1]) : -1, fuse_root = argc >= 3 ? atoi(argv[2]) : -1;
+	sigset_t all;
+
+	must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0, "prctl");
+	/* Children change ids while they still need our capabilities: until they have joined a user namespace. */
+	must(prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) == 0, "PR_SET_SECUREBITS");
+	sigfillset(&all);
+	sigprocmask(SIG_BLOCK, &all, NULL);
+	umask(0);
+	must(socket >= 0 && fuse_root >= 0 && fcntl(socket, F_SETFD, FD_CLOEXEC) == 0, "usage: eci-mounter SOCKET FUSE_ROOT");
+	make_home(fuse_root);
+	make_stage();
+	probe(argc > 3 && !strcmp(argv[3], "without-pidns"));
+	must(send(socket, &(struct reply){ 0 }, sizeof(struct reply), MSG_NOSIGNAL) == sizeof(struct reply), "ready");
+	return serve(socket);
+}
