@@ -3,13 +3,13 @@
 It does what must not be done here: it enters namespaces of the container and walks its paths (the trio loop would wait for its own FUSE
 mount). Its binary and what it may do are described in native/mounter.h.
 """
+import contextlib
 import errno
 import os
 import signal
 import socket
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,50 +17,19 @@ import trio
 
 from eci_supervisor.cgroup import delegate
 from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.model.emulation import Caller, MounterGone, MounterStuck, Outcome
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.model.tree import TreePlan
 from eci_supervisor.model.verdict import Effect
 from eci_supervisor.mounts import wire
 
 PROGRAM: Final = Path(__file__).parents[1] / "bin" / "eci-mounter"
+GONE: Final = "the mounter has ended"
 DEADLINE_S: Final = 5.0  # above the mounter's own for each of its children
-
-
-class MounterGone(RuntimeError):
-    """The mounter has ended: nothing can be emulated any more."""
-
-
-class MounterStuck(MounterGone):
-    """The mounter did not answer in time, and was killed."""
 
 
 class LocksBroken(RuntimeError):
     """A fresh procfs or sysfs can be mounted in the container: the text says which. Its mounts protect nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Caller:
-    """A blocked thread: the listener (borrowed), the notification id, the thread id in our pid namespace."""
-
-    notify_fd: int
-    id: int
-    tid: int
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of an effect.
-
-    errno: what the caller was answered, 0 for success. not_tree: the target is no tree of ours, and nothing was answered. undone: the
-    caller was gone before it could be answered, and what had been done was undone. uid: its effective user on the host, None if it was
-    gone before we saw it; pid: its process on the host.
-    """
-
-    errno: int
-    not_tree: bool
-    undone: bool
-    uid: int | None
-    pid: int
 
 
 class Mounter:
@@ -128,7 +97,7 @@ class Mounter:
         except wire.WireError as error:
             raise OSError(errno.EINVAL, str(error)) from error
         reply = await self._ask(packet, caller.notify_fd)
-        return Outcome(reply.error, reply.not_tree, reply.undone, reply.uid if reply.pid else None, reply.pid)
+        return Outcome(reply.error, reply.not_tree, reply.undone, uid=reply.uid if reply.pid else None, pid=reply.pid)
 
     async def wait_dead(self) -> None:
         """Returns when the process has ended."""
@@ -152,30 +121,25 @@ class Mounter:
         rights = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("=i", fd))]
         async with self._lock:
             if self._gone:
-                raise MounterGone("the mounter has ended")
+                raise MounterGone(GONE)
             try:
                 await self._socket.sendmsg([packet], rights)
             except OSError as error:
                 self._gone = True
-                raise MounterGone("the mounter has ended") from error
+                raise MounterGone(GONE) from error
             return await self._receive()
 
     async def _receive(self) -> wire.Reply:
-        try:
-            with trio.fail_after(DEADLINE_S):
+        """Not to be cancelled before its deadline: the answer would be taken for that to the next request."""
+        packet = b""
+        with trio.move_on_after(DEADLINE_S) as scope:
+            scope.shield = True
+            with contextlib.suppress(OSError):  # as if it had ended
                 packet = await self._socket.recv(wire.REPLY.size + 1)
-        except trio.TooSlowError:
-            self._end()
-            raise MounterStuck(f"the mounter did not answer in {DEADLINE_S:g} s") from None
-        except trio.Cancelled:
-            self._end()  # its answer would be taken for that to the next request
-            raise
-        except OSError:
-            packet = b""
-        if len(packet) != wire.REPLY.size:
-            self._end()
-            raise MounterGone("the mounter has ended")
-        return wire.parse_reply(packet)
+        if len(packet) == wire.REPLY.size:
+            return wire.parse_reply(packet)
+        self._end()
+        raise MounterStuck(f"the mounter did not answer in {DEADLINE_S:g} s") if scope.cancelled_caught else MounterGone(GONE)
 
     def _end(self) -> None:
         self._gone = True
