@@ -5,6 +5,7 @@ hierarchy that limits memory, processes or cpu has `eci`, and below it `server` 
 hierarchy the server joins the root.
 """
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 
 NAME = "eci"
@@ -45,11 +46,10 @@ def hierarchies(mountinfo: bytes) -> tuple[Hierarchy, ...]:
 
 
 class Home:
-    """The cgroups of a fork server. What cannot be made is a warning, in `warnings`: the limits are for the host's comfort."""
+    """The cgroups of a fork server. `warn` is told what cannot be made: the limits are for the host's comfort."""
 
-    def __init__(self, found: tuple[Hierarchy, ...]) -> None:
-        self._found = found
-        self.warnings: list[str] = []
+    def __init__(self, found: tuple[Hierarchy, ...], warn: Callable[[str], None]) -> None:
+        self._found, self._warn = found, warn
 
     def enter(self, pid: int) -> None:
         """Takes the server out of its caller's cgroups."""
@@ -120,7 +120,7 @@ class Home:
         except FileExistsError:
             return
         except OSError as error:
-            self.warnings.append(f"{directory}: {error.strerror}: supervisors have no limits of their own there")
+            self._warn(f"{directory}: {error.strerror}: supervisors have no limits of their own there")
 
     def _write(self, path: str, value: bytes) -> None:
         try:
@@ -130,4 +130,4 @@ class Home:
             finally:
                 os.close(fd)
         except OSError as error:
-            self.warnings.append(f"{path}: {error.strerror}: supervisors have no limits of their own there")
+            self._warn(f"{path}: {error.strerror}: supervisors have no limits of their own there")

@@ -1,0 +1,162 @@
+"""eci-supervisor: the composition root. What one container's supervisor consists of, in which order it starts, and how it ends.
+
+Order: a private mount namespace, for a mount there is gone with us even after SIGKILL; the FUSE mount in it; the mounter, which keeps
+the nodes; the sockets; then `ready`. It ends when the container's init does, when create is gone without having made one, on `stop` or
+SIGTERM. Everything is a task of one nursery: whichever fails ends them all, and the kernel answers ENOSYS and ENOTCONN from then on.
+"""
+import logging
+import os
+import signal
+import socket
+import traceback
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from functools import partial
+
+import trio
+
+from eci_supervisor import native
+from eci_supervisor.control.server import MAX_CONNECTIONS, ControlServer, accept
+from eci_supervisor.forkserver import protocol
+from eci_supervisor.forkserver.protocol import Failed, Ready
+from eci_supervisor.idmap.leases import Leases
+from eci_supervisor.life import ends, record
+from eci_supervisor.life.alone import alone
+from eci_supervisor.life.container import Container, Parts
+from eci_supervisor.life.log import Log, LogHandler
+from eci_supervisor.life.mounter import LastingMounter
+from eci_supervisor.life.vetting import Vetting
+from eci_supervisor.linux import mount_api, process
+from eci_supervisor.linux.namespaces import CLONE_NEWNS, unshare
+from eci_supervisor.linux.paths import ContainerDir, StateDir
+from eci_supervisor.linux.sockets import listen_unix
+from eci_supervisor.model.state import ContainerState, Mode, StateError
+from eci_supervisor.observe.audit import AuditFile
+from eci_supervisor.observe.journal import Journal
+from eci_supervisor.procfs import tree
+from eci_supervisor.procfs.sampler import Sampler
+from eci_supervisor.procfs.snapshots import Stored
+from eci_supervisor.procfs.tunables import split_sysctls
+from eci_supervisor.procfs.view import TUNABLES, View
+from eci_supervisor.seccomp.ring import EventRing
+
+PR_SET_NAME = 15
+
+
+class CannotSupervise(RuntimeError):  # what happened, in one sentence
+    """Why there is no supervisor."""
+
+
+def main(state_dir: StateDir, key: str, spawned: socket.socket) -> None:
+    """Supervises the container `key`; returns when it has ended. `spawned` gets ready or the reason, and is held until the end."""
+    native.lib.prctl(PR_SET_NAME, native.ffi.new("char[]", b"eci-supervisor"))
+    directory = state_dir.container(key)
+    try:
+        log = Log(f"{directory.path}/log")
+        os.dup2(log.fileno(), 2)  # libfuse's own words
+        lock = alone(directory)
+        if isinstance(lock, int):
+            _say(spawned, Ready(lock))
+            return
+        state = _take_over(directory)
+    except (OSError, StateError, CannotSupervise) as error:
+        _say(spawned, Failed(f"supervisor: {error}"))
+        return
+    logging.getLogger().addHandler(LogHandler(log))
+    try:
+        trio.run(partial(supervise, state_dir, state, spawned, log))
+    except BaseException as error:  # noqa: BLE001 # the boundary of the process: whatever it was, create and the log are told
+        log.failure("".join(traceback.format_exception(error)))
+        _say(spawned, Failed(f"supervisor: {ends.sentence(error)}"))
+
+
+def _take_over(directory: ContainerDir) -> ContainerState:
+    """The container's record, with us as its supervisor: reclaim finds us from now on. Raises CannotSupervise, StateError, OSError."""
+    state = record.load(directory)
+    start = process.start_time(os.getpid())
+    if state is None or start is None:
+        raise CannotSupervise(f"{directory.state}: there is no such container")
+    state = replace(state, supervisor_pid=os.getpid(), supervisor_start=start)
+    record.store(directory, state)
+    return state
+
+
+def _say(spawned: socket.socket, answer: protocol.Answer) -> None:
+    try:
+        spawned.send(protocol.pack_answer(answer), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
+    except OSError:  # create is gone; how that ends is ends.py's matter
+        return
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The virtual files of the container; `sysctls` are those of the spec that the kernel keeps."""
+
+    view: View
+    sampler: Sampler
+    sysctls: tuple[tuple[bytes, bytes], ...]
+
+
+def _mount_nodes(state_dir: StateDir, state: ContainerState, journal: Journal, log: Log) -> Nodes:
+    """Mounts the nodes in a mount namespace of our own. Raises OSError, ValueError."""
+    unshare(CLONE_NEWNS)
+    mount_api.mount("none", "/", "", mount_api.MS_REC | mount_api.MS_SLAVE)  # what the host unmounts is unmounted here too
+    virtual, kept = split_sysctls(state.sysctls, TUNABLES)
+
+    def fault(what: str, error: Exception) -> None:
+        log.warning(f"{what}: {error}: readers see the last value")
+
+    def stored(what: Stored) -> None:
+        journal.record("store", "a tunable is the container's own; the host's stays", {
+            "node": os.fsdecode(what.node), "old": ascii(what.old), "new": ascii(what.new), "host": ascii(what.host)},
+            pid=what.pid, uid=what.uid)
+
+    sampler = Sampler(swap_hidden=state.mode is Mode.SYSTEM, on_fault=fault)
+    view = View(sampler, state.ids.start, state_dir.container(state.key).tunables, initial=virtual, on_store=stored, on_fault=fault)
+    view.mount(state_dir.staging).close()
+    return Nodes(view, sampler, kept)
+
+
+async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.socket, log: Log) -> None:
+    """Supervises until the end. Raises whatever a task of ours could not deal with."""
+    directory = state_dir.container(state.key)
+    creator = ends.Creator.of(spawned)
+    with ExitStack() as stack:
+        audit = AuditFile(state.audit_dir)
+        stack.callback(audit.close)
+        ring = stack.enter_context(closing(EventRing()))
+        journal = Journal(state.id, state.root, ring, audit)
+        nodes = _mount_nodes(state_dir, state, journal, log)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ends.on_signal, signal.SIGTERM, nursery.cancel_scope)
+            await nursery.start(nodes.view.serve)
+            plans = (tree.proc_plan(state.masked, state.read_only),
+                     tree.sysfs_plan(state.masked, state.read_only, state.sysfs_read_only))
+            mounter = LastingMounter(state_dir.staging, plans, journal, log)
+            await nursery.start(mounter.run)
+            vetting = Vetting(state, ring, journal, mounter, log)
+
+            def live() -> dict[str, object]:
+                return {"supervisor_pid": os.getpid(), "mounter_deaths": mounter.deaths, "node_requests": nodes.view.requests,
+                        "audit_dropped": audit.dropped, "log_suppressed": log.suppressed, **vetting.live()}
+
+            container = Container(directory, state, creator.pid, Parts(
+                mounter, nodes.sampler, journal, Leases(state_dir), nodes.sysctls, live))
+            if state.init_pid:
+                await container.resume()
+            nursery.start_soon(vetting.run, _listener(stack, directory.notify_socket))
+            control = ControlServer(container)
+            nursery.start_soon(accept, _listener(stack, directory.control_socket), control.serve, MAX_CONNECTIONS)
+            nursery.start_soon(journal.audit_calls)
+            _say(spawned, Ready(os.getpid()))
+            await ends.until_over(container, creator)
+            journal.record("end", "the container's init is gone" if container.init else "create ended without a container")
+            nursery.cancel_scope.cancel()
+
+
+def _listener(stack: ExitStack, path: str) -> trio.socket.SocketType:
+    """A socket that root alone can reach, gone with us."""
+    listener = trio.socket.from_stdlib_socket(listen_unix(path))
+    stack.callback(os.unlink, path)
+    stack.callback(listener.close)
+    return listener
