@@ -1,4 +1,5 @@
 """Places in a staged rootfs. Whatever links an image has, they lead to a place inside it: the kernel sees to that (RESOLVE_IN_ROOT)."""
+import contextlib
 import errno
 import os
 import stat
@@ -45,6 +46,16 @@ class Rootfs:
             kinds = ("a directory", "a file") if directory else ("a file", "a directory")
             raise StageRefused(f"mount of {kinds[0]} on {path}: in the rootfs that is {kinds[1]}.")
         return found
+
+    def copy_up(self, path: str) -> None:
+        """Has an overlay copy up a directory, with those above it, that the container is going to hold; nothing else changes.
+
+        Should the engine be the first to copy it up, the container could create nothing in it as long as it holds it: docs/freshness.md.
+        """
+        with contextlib.suppress(OSError, StageRefused), self._open(path) as found:  # then that may happen
+            state = os.stat(found.fileno())
+            if stat.S_ISDIR(state.st_mode) and state.st_dev == os.stat(self.root.fileno()).st_dev:  # no volume's
+                os.chmod(f"/proc/self/fd/{found.fileno()}", stat.S_IMODE(state.st_mode))
 
     def _open(self, path: str, resolve: int = 0) -> OwnedFd:
         for _ in range(_TRIES):

@@ -102,6 +102,8 @@ class _Stage:
         work = self._rootfs(engine, table, path)
         ours = OwnedFd(os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
         with FileSystemIds(request.ids.start):
+            if work:
+                self._copy_up_held(Rootfs(ours, path))
             self._mounts(Rootfs(ours, path), clones)
         if request.read_only:
             mount_setattr(ours.fileno(), attr_set=MOUNT_ATTR_RDONLY, what=path)
@@ -137,6 +139,14 @@ class _Stage:
             return stage_overlay(line, userns, self.request.ids, area, target)
         stage_directory(self.request.rootfs, line, userns, target)
         return None
+
+    def _copy_up_held(self, rootfs: Rootfs) -> None:
+        """The working directory, and what holds a mount point: the container holds these as long as it lives."""
+        held = {os.path.dirname(os.path.normpath(f"/{mount.destination}")) for mount in self.request.mounts}
+        covered = [mount.destination for mount in self.request.mounts if not mount.is_bind]
+        for path in sorted({self.request.working_directory, *held} - {"/"}):
+            if not is_below(path, covered):
+                rootfs.copy_up(path)
 
     def _mounts(self, rootfs: Rootfs, clones: dict[int, Clone]) -> None:
         """Each mount of the spec where it belongs, in the spec's order; then the places of what others make."""
