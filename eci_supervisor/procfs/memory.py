@@ -6,6 +6,8 @@ bytes, saturates at 0 and is clamped at the total, so that 0 <= free <= availabl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from eci_supervisor.cgroup.parse import ParseError
+
 KIB = 1024
 SMALLEST_TOTAL = 4 * KIB  # a total of 0 is divided by
 
@@ -194,12 +196,12 @@ def clamp(value: int, top: int) -> int:
 
 
 def parse_meminfo(text: bytes) -> dict[bytes, int]:
-    """/proc/meminfo: value by key, in order. Raises ValueError with the line for any other shape."""
+    """/proc/meminfo: value by key, in order. Raises ParseError with the line for any other shape."""
     values: dict[bytes, int] = {}
     for line in text.splitlines():
         key, colon, rest = line.partition(b":")
         words = rest.split()
         if not colon or not words or not words[0].isdigit():
-            raise ValueError(f"/proc/meminfo: {line!r}")
+            raise ParseError(f"/proc/meminfo: {line!r}")
         values[key] = int(words[0])
     return values

@@ -13,10 +13,9 @@ from eci_supervisor.model.verdict import Deny
 from eci_supervisor.procfs import tree
 from eci_supervisor.procfs.node import File, Tunable
 from eci_supervisor.procfs.sample import Sample
-from eci_supervisor.procfs.sampler import Sampler, remaining_s
+from eci_supervisor.procfs.sampler import LIFE_NS, Sampler, remaining_s
 from eci_supervisor.procfs.tunables import Tunables
 
-FOREVER_S = 86400.0
 WRITE_LIMIT_BYTES = 4095  # of a sysctl the kernel looks at one page less one
 EVENT_PAUSE_S = 1.0
 
@@ -45,8 +44,11 @@ class Snapshot:
 
     @property
     def life_s(self) -> float:
-        """How long it may still be shown. A tunable changes by writes only, which the kernel sees itself."""
-        return FOREVER_S if self.sample is None else remaining_s(self.sample)
+        """How long it may still be shown without asking.
+
+        A tunable changes by writes only, which the kernel sees; but what it shows without asking it shows after our death too.
+        """
+        return LIFE_NS / 1e9 if self.sample is None else remaining_s(self.sample)
 
 
 class Snapshots:

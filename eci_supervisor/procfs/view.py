@@ -7,6 +7,7 @@ Some facts about this file system (Linux 6.1 to 6.18, pyfuse3 3.3 to 3.5):
 - default_permissions asks for the directories' attributes too: they live long.
 - A handler that raises anything but FUSEError ends the whole session: every one below translates OSError, and nothing else may come.
 - What is not defined here is ENOSYS, which the kernel remembers: poll, xattrs, fsync, directory listings.
+- A dead server is noticed when something is asked: with the attributes' time to live over, every node is ENOTCONN.
 - No handler waits for anything of the container: a reader cannot be killed while its request is being answered.
 """
 import errno
@@ -21,13 +22,14 @@ from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.procfs import fuse_library, tree
 from eci_supervisor.procfs.node import Dir, Tunable
 from eci_supervisor.procfs.sampler import Sampler
-from eci_supervisor.procfs.snapshots import FOREVER_S, OnFault, Snapshots, Stored
+from eci_supervisor.procfs.snapshots import OnFault, Snapshots, Stored
 from eci_supervisor.procfs.tunables import Tunables
 
 # isort: split
 import pyfuse3  # after fuse_library
 
 CHECK_DEADLINE_S = 5.0
+FOREVER_S = 86400.0  # names and directories do not change
 OPTIONS = frozenset({"allow_other", "default_permissions", "fsname=eci", "subtype=eci", "nosuid", "nodev", "noexec"})
 SYS_OPEN_TREE, OPEN_TREE_CLONE, AT_FDCWD = 428, 1, -100
 
@@ -82,7 +84,10 @@ class View(pyfuse3.Operations):
 
     def _check(self) -> None:
         """Without libeci-fuse.so in front of libfuse every file would be the same one."""
-        uptime, swaps = (_content(f"{self._mountpoint}/proc/{name}") for name in ("uptime", "swaps"))
+        try:
+            uptime, swaps = (_content(f"{self._mountpoint}/proc/{name}") for name in ("uptime", "swaps"))
+        except OSError as error:
+            raise NotServingError(f"virtual nodes cannot be read: {error}") from error
         if not swaps.startswith(b"Filename\t") or not uptime[:1].isdigit():
             raise NotServingError(f"virtual nodes are mixed up: /proc/uptime is {uptime[:40]!r}, /proc/swaps is {swaps[:40]!r}")
 

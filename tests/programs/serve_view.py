@@ -1,0 +1,66 @@
+"""Serves a container's virtual nodes: python -m tests.programs.serve_view DIR UID [hidden]. Obeys lines on stdin, answers each with one.
+
+DIR/m is the mount point, in a mount namespace of its own; DIR/tunables.json keeps the tunables. `ready` comes first.
+
+attach PID      the container's init; answers `attached`
+requests        how many requests the kernel has made
+stores          the stores told since the last time, one after the other
+"""
+import ctypes
+import os
+import sys
+from functools import partial
+
+import trio
+
+from eci_supervisor.procfs.sampler import Sampler
+from eci_supervisor.procfs.snapshots import Stored
+from eci_supervisor.procfs.view import View
+
+CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 1 << 18
+
+
+def private_mounts() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) or libc.mount(b"none", b"/", None, ctypes.c_ulong(MS_REC | MS_PRIVATE), None):
+        raise OSError(ctypes.get_errno(), "a private mount namespace")
+
+
+def fault(what: str, error: Exception) -> None:
+    print(f"{what}: {error!r}", file=sys.stderr)
+
+
+async def obey(sampler: Sampler, view: View, stores: list[Stored]) -> None:
+    async for line in trio.wrap_file(sys.stdin):
+        match line.split():
+            case ["attach", pid]:
+                sampler.attach(int(pid))
+                answer = "attached"
+            case ["requests"]:
+                answer = str(view.requests)
+            case ["stores"]:
+                answer = repr([(s.node, s.old, s.new, s.host, s.pid, s.uid) for s in stores])
+                stores.clear()
+            case words:
+                answer = f"what is {words}?"
+        print(answer, flush=True)
+
+
+async def main(directory: str, uid: int, hidden: bool) -> None:
+    stores: list[Stored] = []
+    sampler = Sampler(swap_hidden=hidden, on_fault=fault)
+    view = View(sampler, uid, f"{directory}/tunables.json", on_store=stores.append, on_fault=fault)
+    with view.mount(f"{directory}/m"):
+        async with trio.open_nursery() as nursery:
+            await nursery.start(view.serve)
+            print("ready", flush=True)
+            await obey(sampler, view, stores)
+            nursery.cancel_scope.cancel()
+    view.close()
+    sampler.close()
+
+
+if __name__ == "__main__":
+    private_mounts()
+    os.makedirs(f"{sys.argv[1]}/m", exist_ok=True)
+    trio.run(partial(main, sys.argv[1], int(sys.argv[2]), sys.argv[3:] == ["hidden"]))

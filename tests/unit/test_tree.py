@@ -1,0 +1,86 @@
+"""The tree's literal, and what covers a procfs or sysfs for which lists of paths."""
+import pytest
+
+from eci_supervisor.model.tree import Cover, Entry, TreeKind
+from eci_supervisor.procfs import tree
+from eci_supervisor.procfs.node import walk
+
+DOCKER_MASKED = ("/proc/acpi", "/proc/kcore", "/proc/keys", "/sys/firmware", "/sys/devices/virtual/powercap")
+DOCKER_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
+
+
+def covers(entries: tuple[Entry, ...], cover: Cover) -> list[bytes]:
+    return [entry.path for entry in entries if entry.cover is cover]
+
+
+def test_an_inode_number_is_given_once() -> None:
+    numbers = [node.inode for _, node in walk(tree.ROOT)] + [tree.ROOT.inode]
+    assert len(set(numbers)) == len(numbers)
+    assert tree.ROOT.inode == 1
+
+
+def test_the_nodes_of_this_version() -> None:
+    """A number stays its node's for ever: this table may grow only."""
+    assert {path: inode for inode, path in tree.PATHS.items()} == {
+        b"": 1, b"proc": 2, b"sys": 3, b"proc/uptime": 16, b"proc/meminfo": 17, b"proc/swaps": 18, b"proc/sys": 32, b"proc/sys/vm": 33,
+        b"proc/sys/vm/overcommit_memory": 64,
+    }
+
+
+def test_an_unprivileged_container_has_no_tunables() -> None:
+    plan = tree.proc_plan(DOCKER_MASKED, DOCKER_READ_ONLY)
+    assert plan.kind is TreeKind.PROC
+    assert not plan.read_only
+    assert covers(plan.entries, Cover.READONLY) == [b"bus", b"fs", b"irq", b"sys", b"sysrq-trigger"]
+    assert covers(plan.entries, Cover.NODE) == [b"uptime", b"meminfo", b"swaps"]
+    assert covers(plan.entries, Cover.MASK) == sorted([b"acpi", b"kcore", b"keys", *tree.PROC_FLOOR])
+
+
+def test_a_privileged_one_has_views_tunables_and_the_floor() -> None:
+    plan = tree.proc_plan((), ())
+    assert Entry(b"sys/vm/overcommit_memory", Cover.NODE, 64) in plan.entries
+    assert covers(plan.entries, Cover.MASK) == sorted(tree.PROC_FLOOR)
+
+
+def test_read_only_paths_first_then_nodes_then_masks() -> None:
+    covered = [entry.cover for entry in tree.proc_plan(DOCKER_MASKED, DOCKER_READ_ONLY).entries]
+    assert covered == sorted(covered, key=[Cover.READONLY, Cover.NODE, Cover.MASK].index)
+
+
+@pytest.mark.parametrize("read_only", ["/proc/sys", "/proc/sys/vm", "/proc/sys/vm/overcommit_memory", "/proc//sys/",
+                                       "/proc/sys/net/../vm", "/proc"])
+def test_no_tunable_under_a_read_only_path(read_only: str) -> None:
+    assert covers(tree.proc_plan((), (read_only,)).entries, Cover.NODE) == [b"uptime", b"meminfo", b"swaps"]
+
+
+def test_masked_and_read_only_is_masked() -> None:
+    plan = tree.proc_plan(("/proc/sys",), ("/proc/sys", "/proc/sys/vm"))
+    assert covers(plan.entries, Cover.READONLY) == []
+    assert b"sys" in covers(plan.entries, Cover.MASK)
+    assert b"sys/vm/overcommit_memory" not in covers(plan.entries, Cover.NODE)
+
+
+def test_a_masked_node_is_masked_once() -> None:
+    plan = tree.proc_plan(("/proc/uptime", "/proc/uptime/"), ())
+    assert [entry for entry in plan.entries if entry.path == b"uptime"] == [Entry(b"uptime", Cover.MASK)]
+
+
+def test_nothing_is_covered_below_a_masked_directory() -> None:
+    assert covers(tree.proc_plan(("/proc/sys", "/proc/sys/kernel"), ()).entries, Cover.MASK).count(b"sys/kernel") == 0
+
+
+def test_sysfs_always_has_a_locked_child() -> None:
+    plan = tree.sysfs_plan((), (), read_only_root=True)
+    assert plan.kind is TreeKind.SYSFS
+    assert plan.read_only
+    assert covers(plan.entries, Cover.SELF) == [b"devices/system/cpu/online"]
+    assert not tree.sysfs_plan((), (), read_only_root=False).read_only
+    masked = tree.sysfs_plan(("/sys/devices/system/cpu/online",), (), read_only_root=False)
+    assert covers(masked.entries, Cover.SELF) == []
+
+
+def test_paths_of_the_other_tree_and_of_none() -> None:
+    plan = tree.proc_plan(("/sys/firmware", "/process", "/dev/x"), ("/sysx",))
+    assert covers(plan.entries, Cover.MASK) == sorted(tree.PROC_FLOOR)
+    assert covers(plan.entries, Cover.READONLY) == []
+    assert b"firmware" in covers(tree.sysfs_plan(DOCKER_MASKED, (), read_only_root=False).entries, Cover.MASK)

@@ -1,0 +1,140 @@
+"""A tunable's value: where it begins, what changes it, and that it is kept before anybody is told."""
+import errno
+import os
+from pathlib import Path
+
+import pytest
+
+from eci_supervisor.model.verdict import Deny
+from eci_supervisor.procfs import tree
+from eci_supervisor.procfs.node import Tunable
+from eci_supervisor.procfs.sampler import Sampler
+from eci_supervisor.procfs.snapshots import Snapshots, Stored
+from eci_supervisor.procfs.text import integers
+from eci_supervisor.procfs.tunables import Tunables, split_sysctls
+from tests.support.machine import machine
+
+NAME = b"proc/sys/vm/overcommit_memory"
+INODE = 64
+NODES = {NAME: Tunable(INODE, integers(0, 2)), b"proc/sys/vm/lacking": Tunable(65, integers(0, 1))}
+WRITER = (77, 100000)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> str:
+    machine(tmp_path).write("proc/sys/vm/overcommit_memory", 1)
+    return str(tmp_path)
+
+
+def open_tunables(root: str, spec: bytes | None = None) -> Tunables:
+    return Tunables(f"{root}/tunables.json", NODES, {} if spec is None else {NAME: spec}, root)
+
+
+def test_begins_as_the_hosts_and_without_what_the_host_lacks(root: str) -> None:
+    tunables = open_tunables(root)
+    assert tunables.value(NAME) == b"1\n"
+    assert b"proc/sys/vm/lacking" not in tunables
+
+
+def test_a_restart_keeps_what_was_stored(root: str) -> None:
+    tunables = open_tunables(root)
+    assert tunables.store(NAME, b"2\n") is None
+    assert open_tunables(root).value(NAME) == b"2\n"
+    assert tunables.host_value(NAME) == b"1\n"
+
+
+def test_a_restart_keeps_the_value_of_creation_too(root: str) -> None:
+    open_tunables(root)
+    Path(root, "proc/sys/vm/overcommit_memory").write_text("0\n")
+    assert open_tunables(root).value(NAME) == b"1\n"
+
+
+def test_the_spec_may_set_it(root: str) -> None:
+    assert open_tunables(root, spec=b"0x2").value(NAME) == b"2\n"
+    assert open_tunables(root, spec=b"0").value(NAME) == b"2\n"  # a restart: what is kept wins
+
+
+def test_the_spec_may_not_set_it_to_anything(root: str) -> None:
+    with pytest.raises(ValueError, match="overcommit_memory: b'3' is not a value"):
+        open_tunables(root, spec=b"3")
+
+
+def test_a_refused_store_changes_nothing(root: str) -> None:
+    tunables = open_tunables(root)
+    assert tunables.store(NAME, b"3") == Deny(errno.EINVAL)
+    assert tunables.value(NAME) == open_tunables(root).value(NAME) == b"1\n"
+
+
+def test_a_value_that_cannot_be_kept_is_not_taken(root: str) -> None:
+    tunables = open_tunables(root)
+    os.mkdir(f"{root}/tunables.json.new")
+    with pytest.raises(OSError, match=r"tunables\.json\.new"):
+        tunables.store(NAME, b"2")
+    assert tunables.value(NAME) == b"1\n"
+
+
+def test_a_file_that_is_not_ours(root: str) -> None:
+    Path(root, "tunables.json").write_text("{")
+    with pytest.raises(ValueError, match="Expecting"):
+        open_tunables(root)
+
+
+def test_sysctls_of_the_spec() -> None:
+    virtual, native = split_sysctls([("vm.overcommit_memory", "1"), ("net.ipv4.ip_forward", "1")], NODES)
+    assert virtual == {NAME: b"1"}
+    assert native == ((b"net.ipv4.ip_forward", b"1"),)
+
+
+@pytest.fixture
+def events() -> list[Stored]:
+    return []
+
+
+@pytest.fixture
+def snapshots(root: str, events: list[Stored]) -> Snapshots:
+    def fault(what: str, error: Exception) -> None:
+        del what, error
+
+    return Snapshots(Sampler(proc=f"{root}/proc", sys=f"{root}/sys"), open_tunables(root), events.append, fault)
+
+
+def test_every_write_moves_the_mtime(snapshots: Snapshots) -> None:
+    times = [snapshots.take(INODE).mtime_ns]
+    for offset, written in ((0, b"2"), (0, b"2"), (3, b"1")):
+        snapshots.write(INODE, offset, written, WRITER)
+        times.append(snapshots.take(INODE).mtime_ns)
+    with pytest.raises(OSError, match="Invalid argument"):
+        snapshots.write(INODE, 0, b"3", WRITER)
+    times.append(snapshots.take(INODE).mtime_ns)
+    assert times == sorted(set(times))
+    assert snapshots.content(INODE) == b"2\n"
+
+
+def test_a_store_is_told_at_most_once_a_second(snapshots: Snapshots, events: list[Stored]) -> None:
+    for value in (b"2", b"0", b"1"):
+        snapshots.write(INODE, 0, value, WRITER)
+    assert events == [Stored(NAME, b"1\n", b"2\n", b"1\n", *WRITER)]
+
+
+def test_a_write_behind_the_beginning_is_ignored(snapshots: Snapshots, events: list[Stored]) -> None:
+    snapshots.write(INODE, 1, b"2", WRITER)
+    assert snapshots.content(INODE) == b"1\n"
+    assert events == []
+
+
+def test_only_the_first_page_counts(snapshots: Snapshots) -> None:
+    snapshots.write(INODE, 0, b"2" + b" " * 5000 + b"x", WRITER)
+    with pytest.raises(OSError, match="Invalid argument"):
+        snapshots.write(INODE, 0, b" " * 4095 + b"1", WRITER)
+    assert snapshots.content(INODE) == b"2\n"
+
+
+def test_a_view_cannot_be_written(snapshots: Snapshots) -> None:
+    with pytest.raises(PermissionError):
+        snapshots.write(16, 0, b"1", WRITER)
+
+
+def test_directories_and_strangers_are_no_files(snapshots: Snapshots) -> None:
+    for inode in (1, tree.PROC.inode, 4711, 65):
+        with pytest.raises(FileNotFoundError):
+            snapshots.take(inode)
