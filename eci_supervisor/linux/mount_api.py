@@ -32,6 +32,7 @@ from eci_supervisor.linux.syscall import (
     MOUNT_SETATTR,
     MOVE_MOUNT,
     OPEN_TREE,
+    encoded,
     shown,
     syscall,
 )
@@ -57,7 +58,7 @@ def clone_tree(source: str | bytes | int, *, recursive: bool = False, what: str 
     flags = _OPEN_TREE_CLONE | _CLOEXEC | (AT_RECURSIVE if recursive else 0)
     if isinstance(source, int):
         return OwnedFd(syscall(OPEN_TREE, source, b"", flags | AT_EMPTY_PATH, what=f"open_tree {what or source}"))
-    return OwnedFd(syscall(OPEN_TREE, AT_FDCWD, os.fsencode(source), flags, what=f"open_tree {shown(source)}"))
+    return OwnedFd(syscall(OPEN_TREE, AT_FDCWD, encoded(source), flags, what=f"open_tree {shown(source)}"))
 
 
 def move_mount(tree: int, target: str | bytes | int, *, what: str = "") -> None:
@@ -65,7 +66,7 @@ def move_mount(tree: int, target: str | bytes | int, *, what: str = "") -> None:
     if isinstance(target, int):
         syscall(MOVE_MOUNT, tree, b"", target, b"", _F_EMPTY_PATH | _T_EMPTY_PATH, what=f"move_mount to {what or target}")
     else:
-        syscall(MOVE_MOUNT, tree, b"", AT_FDCWD, os.fsencode(target), _F_EMPTY_PATH, what=f"move_mount to {shown(target)}")
+        syscall(MOVE_MOUNT, tree, b"", AT_FDCWD, encoded(target), _F_EMPTY_PATH, what=f"move_mount to {shown(target)}")
 
 
 def mount_setattr(
@@ -77,7 +78,7 @@ def mount_setattr(
         attr_set |= MOUNT_ATTR_IDMAP
     attributes = struct.pack("=QQQQ", attr_set, attr_clear, propagation, 0 if userns is None else userns)
     flags = (AT_RECURSIVE if recursive else 0) | (AT_SYMLINK_NOFOLLOW if path else AT_EMPTY_PATH)
-    syscall(MOUNT_SETATTR, fd, os.fsencode(path), flags, attributes, len(attributes), what=f"mount_setattr {what or shown(path)}")
+    syscall(MOUNT_SETATTR, fd, encoded(path), flags, attributes, len(attributes), what=f"mount_setattr {what or shown(path)}")
 
 
 def fsopen(fstype: str) -> OwnedFd:
@@ -88,12 +89,12 @@ def fspick(target: str | int) -> OwnedFd:
     """A context to reconfigure the superblock of the mount whose root is a path, or an O_PATH fd."""
     if isinstance(target, int):
         return OwnedFd(syscall(FSPICK, target, b"", _FS_CLOEXEC | _FSPICK_EMPTY_PATH, what=f"fspick {target}"))
-    return OwnedFd(syscall(FSPICK, AT_FDCWD, os.fsencode(target), _FS_CLOEXEC, what=f"fspick {shown(target)}"))
+    return OwnedFd(syscall(FSPICK, AT_FDCWD, encoded(target), _FS_CLOEXEC, what=f"fspick {shown(target)}"))
 
 
 def fsconfig_string(context: int, key: str, value: str) -> None:
     """Sets one option; values of 256 bytes and more are EINVAL."""
-    syscall(FSCONFIG, context, _SET_STRING, key.encode(), os.fsencode(value), 0, what=f"fsconfig {key}={shown(value)}")
+    syscall(FSCONFIG, context, _SET_STRING, key.encode(), encoded(value), 0, what=f"fsconfig {key}={shown(value)}")
 
 
 def fsconfig_flag(context: int, key: str) -> None:
@@ -130,9 +131,9 @@ def fsmount(context: int, attributes: int = 0) -> OwnedFd:
 
 def mount(source: str, target: str, fstype: str, flags: int = 0, data: str = "") -> None:
     """mount(2); `data` is at most 4095 bytes."""
-    from_, kind, options = (os.fsencode(word) if word else ffi.NULL for word in (source, fstype, data))
-    check_libc(lib.mount(from_, os.fsencode(target), kind, flags, options), f"mount {fstype or source} on {shown(target)}")
+    from_, kind, options = (encoded(word) if word else ffi.NULL for word in (source, fstype, data))
+    check_libc(lib.mount(from_, encoded(target), kind, flags, options), f"mount {fstype or source} on {shown(target)}")
 
 
 def umount(target: str, flags: int = 0) -> None:
-    check_libc(lib.umount2(os.fsencode(target), flags), f"umount {shown(target)}")
+    check_libc(lib.umount2(encoded(target), flags), f"umount {shown(target)}")

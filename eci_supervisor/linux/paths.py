@@ -3,6 +3,7 @@ from dataclasses import dataclass
 
 DEFAULT_STATE_DIR = "/run/eci"
 DEFAULT_AUDIT_DIR = "/var/log/eci"
+OVERLAY_WORK = "eci-work"  # our overlay's work directory, beside the engine's
 
 
 @dataclass(frozen=True, slots=True)

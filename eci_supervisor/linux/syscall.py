@@ -2,6 +2,8 @@
 
 The numbers are alike on every architecture: all are younger than Linux 5.0, when the tables were joined.
 """
+import errno
+import os
 from typing import Any, Final
 
 from eci_supervisor.native import check_libc, ffi, lib
@@ -35,6 +37,14 @@ def syscall(number: int, *arguments: int | bytes | None, what: str) -> int:
             typed.append(ffi.cast(_LONG, argument))
     result: int = check_libc(lib.syscall(number, *typed), what)
     return result
+
+
+def encoded(path: bytes | str) -> bytes:
+    """A path as the kernel takes it; EINVAL with a NUL in it: the kernel would see another, shorter one."""
+    text = os.fsencode(path)
+    if b"\0" in text:
+        raise OSError(errno.EINVAL, f"{shown(text)}: a NUL in a path")
+    return text
 
 
 def shown(path: bytes | str) -> str:

@@ -1,73 +1,83 @@
-"""/proc/PID/mountinfo as values. Pure.
+r"""/proc/PID/mountinfo as values. Pure. Source: proc_pid_mountinfo(5), fs/proc_namespace.c.
 
-Some facts about its escapes. Blank, tab, newline and backslash of a path are written as `\\040` and so on; a root below which the mount
-is unreachable is left out by the kernel, a mount hidden under another is not. The options of the superblock are the file system's own
-words: they stay raw here, since an escaped comma in them must not become one that separates.
+Some facts. Blank, tab, newline, backslash and `#` of a path are written as `\040` and so on. Mounts that are not reachable from the
+reader's root are left out, those hidden under another are not. The options of a superblock are the file system's own words: they stay
+as written, since an escaped comma in them must not become one that separates.
 """
 from dataclasses import dataclass
+from typing import Final
+
+_OCTAL: Final = frozenset(b"01234567")
 
 
 class MountinfoError(ValueError):
-    """A line that no kernel writes; the text quotes it."""
+    """Not a line of mountinfo; the text shows it."""
 
 
 @dataclass(frozen=True, slots=True)
-class MountLine:
-    """One mount.
+class MountEntry:
+    """One mount. Paths are bytes, unescaped; `path` is the mount point below the reader's root, `root` what of its superblock is shown.
 
-    root: of the mount inside its file system; mount_point: relative to the reader's root; options, super_options: comma-separated, the
-    latter raw; tags: the optional fields, such as `shared:3`.
+    optional: the propagation tags (shared:N, master:N …); options are the mount's own, super_options those of its superblock, raw.
     """
 
     id: int
     parent: int
-    device: str
+    major: int
+    minor: int
     root: bytes
-    mount_point: bytes
-    options: tuple[str, ...]
-    tags: tuple[str, ...]
-    fstype: str
+    path: bytes
+    options: tuple[bytes, ...]
+    optional: tuple[bytes, ...]
+    fstype: bytes
     source: bytes
-    super_options: bytes
+    super_options: tuple[bytes, ...]
+
+    @property
+    def read_only(self) -> bool:
+        """Whether the mount refuses writes, whatever its superblock does."""
+        return b"ro" in self.options
+
+    @property
+    def idmapped(self) -> bool:
+        return b"idmapped" in self.options
 
     def below(self, path: bytes) -> bool:
         """Whether it is mounted at `path` or anywhere below."""
-        return self.mount_point == path or self.mount_point.startswith(path.rstrip(b"/") + b"/")
+        return self.path == path or self.path.startswith(path.rstrip(b"/") + b"/")
 
 
-def parse_mountinfo(text: bytes) -> tuple[MountLine, ...]:
-    """Every line, in the kernel's order: of two mounts at one place the later lies on top. Source: show_mountinfo(), fs/proc_namespace.c.
-
-    Raises MountinfoError.
-    """
+def parse_mountinfo(text: bytes) -> tuple[MountEntry, ...]:
+    """A whole file, in its order: of two mounts at one place the later lies on top. Raises MountinfoError."""
     return tuple(parse_line(line) for line in text.split(b"\n") if line)
 
 
-def parse_line(line: bytes) -> MountLine:
-    """`ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG…] - TYPE SOURCE SUPER`; raises MountinfoError."""
+def parse_line(line: bytes) -> MountEntry:
+    """`ID PARENT MAJOR:MINOR ROOT PATH OPTIONS [TAG…] - TYPE SOURCE SUPER`; raises MountinfoError."""
     fields = line.split(b" ")
     try:
         dash = fields.index(b"-", 6)
-        fstype, source, super_options = fields[dash + 1 : dash + 4]
-        return MountLine(
-            int(fields[0]), int(fields[1]), fields[2].decode("ascii"), unescaped(fields[3]), unescaped(fields[4]), _words(fields[5]),
-            tuple(tag.decode("ascii") for tag in fields[6:dash]), fstype.decode("ascii"), unescaped(source), super_options,
+        major, minor = fields[2].split(b":")
+        fstype, source, super_options = fields[dash + 1 :]
+        return MountEntry(
+            id=int(fields[0]), parent=int(fields[1]), major=int(major), minor=int(minor), root=unescape(fields[3]),
+            path=unescape(fields[4]), options=tuple(fields[5].split(b",")), optional=tuple(fields[6:dash]), fstype=unescape(fstype),
+            source=unescape(source), super_options=tuple(super_options.split(b",")),
         )
     except ValueError as error:
-        raise MountinfoError(f"mountinfo: {line[:200]!r}: {error}") from error
+        raise MountinfoError(f"not a line of mountinfo: {line[:200]!r}") from error
 
 
-def unescaped(text: bytes) -> bytes:
-    """The path that `\\ooo` stands for in it; a backslash before anything else stands for itself."""
+def unescape(text: bytes) -> bytes:
+    r"""Undoes octal escapes; a backslash before anything else stands for itself."""
     if b"\\" not in text:
         return text
     first, *rest = text.split(b"\\")
-    octal = b"01234567"
-    return first + b"".join(
-        bytes((int(part[:3], 8) & 0xFF,)) + part[3:] if len(part) >= 3 and all(digit in octal for digit in part[:3]) else b"\\" + part
-        for part in rest
-    )
+    return first + b"".join(_unescaped(part) for part in rest)
 
 
-def _words(text: bytes) -> tuple[str, ...]:
-    return tuple(text.decode("ascii").split(","))
+def _unescaped(part: bytes) -> bytes:
+    """What a backslash and `part` behind it stand for."""
+    if len(part) < 3 or not _OCTAL.issuperset(part[:3]):
+        return b"\\" + part
+    return bytes((int(part[:3], 8) & 0xFF,)) + part[3:]

@@ -7,7 +7,7 @@ one are shown as `lowerdir+=` and `datadir+=`. An engine whose list was too long
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from eci_supervisor.mounts.mountinfo import unescaped
+from eci_supervisor.mounts.mountinfo import unescape
 
 # Options that change what the layers mean or what is written to them; ours must have them as the engine's has.
 KEPT = ("metacopy", "redirect_dir", "userxattr", "volatile")
@@ -32,26 +32,26 @@ class OverlayOptions:
         return tuple(path for path in (*self.lower, *self.data, self.upper) if path and not path.startswith("/"))
 
 
-def parse_options(super_options: bytes) -> OverlayOptions:
+def parse_options(super_options: tuple[bytes, ...]) -> OverlayOptions:
     """The options of an overlay's superblock, raw as in mountinfo. Unknown ones are skipped: kernels add them. Raises OverlayError."""
     lower: list[str] = []
     data: list[str] = []
     upper = ""
     kept: list[str] = []
-    for option in super_options.split(b","):
+    for option in super_options:
         key, _, value = option.partition(b"=")
         match key:
             case b"lowerdir":
                 lower, data = layers(value)
             case b"lowerdir+":
-                lower.append(_text(unescaped(value)))
+                lower.append(_text(unescape(value)))
             case b"datadir+":
-                data.append(_text(unescaped(value)))
+                data.append(_text(unescape(value)))
             case b"upperdir":
-                upper = _text(_literal(unescaped(value)))
+                upper = _text(_literal(unescape(value)))
             case _:
                 if _text(key) in KEPT:
-                    kept.append(_text(unescaped(option)))
+                    kept.append(_text(unescape(option)))
     if not lower:
         raise OverlayError("an overlay without a lower layer")
     return OverlayOptions(tuple(lower), tuple(data), upper, tuple(kept))
@@ -84,7 +84,7 @@ def _characters(value: bytes) -> Iterator[tuple[bytes, bool]]:
     """Each character of a value, and whether it was written as `\\ooo`."""
     index = 0
     while index < len(value):
-        character = unescaped(value[index : index + 4])
+        character = unescape(value[index : index + 4])
         escaped = len(character) == 1 and value[index : index + 1] == b"\\" and index + 4 <= len(value)
         yield character if escaped else value[index : index + 1], escaped
         index += 4 if escaped else 1

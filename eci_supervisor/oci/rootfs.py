@@ -25,12 +25,13 @@ from eci_supervisor.linux.mount_api import (
     move_mount,
 )
 from eci_supervisor.linux.mount_flags import MOUNT_ATTR_NODEV, MS_NODEV, MS_PRIVATE
+from eci_supervisor.linux.paths import OVERLAY_WORK
+from eci_supervisor.linux.removal import remove_tree
 from eci_supervisor.model.ids import IdRange
-from eci_supervisor.mounts.mountinfo import MountLine
-from eci_supervisor.oci.overlay import OverlayOptions, parse_options
+from eci_supervisor.mounts.mountinfo import MountEntry
+from eci_supervisor.oci.overlay import OverlayError, OverlayOptions, parse_options
 from eci_supervisor.oci.refusal import StageRefused
 
-WORK = "work-eci"
 _STRING_LIMIT = 255  # of an fsconfig string
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-/")  # overlayfs reads nothing into these
 
@@ -45,31 +46,29 @@ class Layers:
     upper: str
 
 
-def stage_directory(source: str, line: MountLine, userns: int, target: str) -> None:
-    """A plain directory's own mount, idmapped, at `target`. Raises StageRefused where its file system cannot be."""
-    tree = clone_tree(source)
+def stage_directory(source: int, path: str, line: MountEntry, userns: int, target: str) -> None:
+    """The mount of a plain directory, idmapped, at `target`; `source` is an O_PATH descriptor of the one at `path`. Raises StageRefused."""
+    tree = clone_tree(source, what=path)
     try:
-        mount_setattr(tree.fileno(), attr_set=MOUNT_ATTR_NODEV, propagation=MS_PRIVATE, userns=userns, what=source)
+        mount_setattr(tree.fileno(), attr_set=MOUNT_ATTR_NODEV, propagation=MS_PRIVATE, userns=userns, what=path)
     except OSError as error:
         if error.errno not in (errno.EINVAL, errno.EPERM):
             raise
-        reason = "is idmapped already" if "idmapped" in line.options else f"cannot be idmapped by this kernel ({os.uname().release})"
-        raise StageRefused(f"rootfs {source} ({line.fstype}) {reason}. Put it on ext4, xfs or btrfs, or use overlay.") from error
+        reason = "is idmapped already" if line.idmapped else f"cannot be idmapped by this kernel ({os.uname().release})"
+        raise StageRefused(f"rootfs {path} ({os.fsdecode(line.fstype)}) {reason}. Put it on ext4, xfs or btrfs, or use overlay.") from error
     move_mount(tree.fileno(), target)
 
 
-def stage_overlay(line: MountLine, userns: int, ids: IdRange, area: str, target: str) -> str:
+def stage_overlay(line: MountEntry, userns: int, ids: IdRange, area: str, target: str) -> str:
     """An overlay like that of `line` over idmapped layers, at `target`; `area` is an empty directory for the layers.
 
     Returns our work directory's path, "" for an overlay without upper layer. Raises StageRefused.
     """
-    options = parse_options(line.super_options)
-    base = _base(options, os.fsdecode(line.mount_point))
-    upper = os.path.normpath(os.path.join(base, options.upper)) if options.upper else ""
+    options, base, upper = _described(line)
     layers = _idmapped(options, base, upper, userns, area)
     with FileSystemIds(ids.start):
         if upper:
-            _fresh_work(f"{area}/{layers.upper}", WORK)
+            _fresh_work(f"{area}/{layers.upper}/{OVERLAY_WORK}")
         try:
             tree = _by_layer(layers, options, os.path.basename(upper))
         except OSError as error:
@@ -78,7 +77,26 @@ def stage_overlay(line: MountLine, userns: int, ids: IdRange, area: str, target:
             _by_string(layers, options, os.path.basename(upper), target)
         else:
             move_mount(tree.fileno(), target)
-    return os.path.join(os.path.dirname(upper), WORK) if upper else ""
+    return _beside(upper)
+
+
+def work_directory(line: MountEntry) -> str:
+    """Where stage_overlay() makes its work directory for such an overlay; "" if it needs none. Raises StageRefused."""
+    return _beside(_described(line)[2])
+
+
+def _beside(upper: str) -> str:
+    return os.path.join(os.path.dirname(upper), OVERLAY_WORK) if upper else ""
+
+
+def _described(line: MountEntry) -> tuple[OverlayOptions, str, str]:
+    """Its options, the directory that relative ones are relative to, and upperdir's absolute path or "". Raises StageRefused."""
+    try:
+        options = parse_options(line.super_options)
+    except OverlayError as error:
+        raise StageRefused(f"rootfs {os.fsdecode(line.path)}: {error}.") from error
+    base = _base(options, os.fsdecode(line.path))
+    return options, base, os.path.normpath(os.path.join(base, options.upper)) if options.upper else ""
 
 
 def _base(options: OverlayOptions, mount_point: str) -> str:
@@ -145,23 +163,10 @@ def _attach(source: str, userns: int, at: str) -> None:
     move_mount(tree.fileno(), at)
 
 
-def _fresh_work(parent: str, name: str) -> None:
+def _fresh_work(path: str) -> None:
     """An empty work directory; what an earlier container left in it goes: a mark of `volatile` would refuse the mount."""
-    with OwnedFd(os.open(parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) as fd:
-        remove_tree(fd.fileno(), name)
-        os.mkdir(name, 0o700, dir_fd=fd.fileno())
-
-
-def remove_tree(parent: int, name: str) -> None:
-    """Removes what is at `name`, links as themselves; nothing there is fine. Each directory is entered by its descriptor."""
-    with contextlib.suppress(FileNotFoundError):
-        try:
-            os.unlink(name, dir_fd=parent)
-        except IsADirectoryError:
-            with OwnedFd(os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=parent)) as fd:
-                for entry in os.listdir(fd.fileno()):
-                    remove_tree(fd.fileno(), entry)
-            os.rmdir(name, dir_fd=parent)
+    remove_tree(path)
+    os.mkdir(path, 0o700)
 
 
 def _by_layer(layers: Layers, options: OverlayOptions, upper: str) -> OwnedFd:
@@ -175,7 +180,7 @@ def _by_layer(layers: Layers, options: OverlayOptions, upper: str) -> OwnedFd:
             fsconfig_string(fd, "datadir+", f"{layers.at}/{path}")
         if upper:
             fsconfig_string(fd, "upperdir", f"{layers.at}/{layers.upper}/{upper}")
-            fsconfig_string(fd, "workdir", f"{layers.at}/{layers.upper}/{WORK}")
+            fsconfig_string(fd, "workdir", f"{layers.at}/{layers.upper}/{OVERLAY_WORK}")
         for key, _, value in (option.partition("=") for option in ("index=off", *options.kept)):
             fsconfig_string(fd, key, value) if value else fsconfig_flag(fd, key)
         fsconfig_create(fd)
@@ -191,7 +196,7 @@ def _by_string(layers: Layers, options: OverlayOptions, upper: str, target: str)
         lower = ":".join(names[: len(layers.lower)]) + "".join(f"::{name}" for name in names[len(layers.lower) :])
         words = [f"lowerdir={lower}", "index=off", *options.kept]
         if upper:
-            words += [f"upperdir={layers.upper}/{upper}", f"workdir={layers.upper}/{WORK}"]
+            words += [f"upperdir={layers.upper}/{upper}", f"workdir={layers.upper}/{OVERLAY_WORK}"]
         mount("overlay", target, "overlay", MS_NODEV, ",".join(words))
 
 

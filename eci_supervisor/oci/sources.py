@@ -13,13 +13,13 @@ from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.mount_api import clone_tree, mount_setattr
 from eci_supervisor.linux.openat2 import AT_FDCWD, RESOLVE_NO_MAGICLINKS, openat2
 from eci_supervisor.model.ids import IdRange
-from eci_supervisor.mounts.mountinfo import MountLine
+from eci_supervisor.mounts.mountinfo import MountEntry
 from eci_supervisor.oci.binds import BindFlags, Source, bind_flags, mapping, maps, plain_warning
 from eci_supervisor.oci.refusal import StageRefused
 from eci_supervisor.oci.spec import Mount
 
 # Of these a mount shows the kernel's own files, and one that is visible as a whole lets the kernel allow fresh ones.
-REFUSED_TYPES = ("proc", "sysfs")
+REFUSED_TYPES = (b"proc", b"sysfs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class SourceRules:
 
     ids: IdRange
     listed: frozenset[str]
-    table: tuple[MountLine, ...]
+    table: tuple[MountEntry, ...]
     user_namespace: Callable[[IdMaps], int]
 
 
@@ -53,7 +53,7 @@ def clone_source(mount: Mount, rules: SourceRules) -> Clone:
         lines = _carried(path, fd.fileno(), flags.recursive, rules.table)
         for line in lines:
             if line.fstype in REFUSED_TYPES:
-                raise StageRefused(f"volume {mount.source} carries a {line.fstype} (at {os.fsdecode(line.mount_point)}): with it the "
+                raise StageRefused(f"volume {mount.source} carries a {os.fsdecode(line.fstype)} (at {os.fsdecode(line.path)}): with it the "
                                    "container could see the host's. Bind a directory without one.")
         tree = clone_tree(fd.fileno(), recursive=flags.recursive, what=mount.source)
     mount_setattr(tree.fileno(), attr_set=flags.attr_set, attr_clear=flags.attr_clear, propagation=flags.propagation,
@@ -75,14 +75,14 @@ def _opened(source: str) -> OwnedFd:
         raise
 
 
-def _carried(path: str, fd: int, recursive: bool, table: tuple[MountLine, ...]) -> list[MountLine]:
+def _carried(path: str, fd: int, recursive: bool, table: tuple[MountEntry, ...]) -> list[MountEntry]:
     """The mounts that a clone of `path` consists of: the one it is on, and with `recursive` those below."""
     here = mount_of(fd, table)
     below = [line for line in table if line.id != here.id and line.below(os.fsencode(path))] if recursive else []
     return [here, *below]
 
 
-def mount_of(fd: int, table: tuple[MountLine, ...]) -> MountLine:
+def mount_of(fd: int, table: tuple[MountEntry, ...]) -> MountEntry:
     """The line of the mount that an fd is on, by the mount's id: a path can lead to any of several that are stacked."""
     with open(f"/proc/self/fdinfo/{fd}", "rb") as file:
         found = next(int(line.split()[1]) for line in file if line.startswith(b"mnt_id:"))
@@ -92,11 +92,11 @@ def mount_of(fd: int, table: tuple[MountLine, ...]) -> MountLine:
     return line
 
 
-def _idmapped(tree: OwnedFd, source: str, path: str, lines: list[MountLine], rules: SourceRules) -> Iterator[str]:
+def _idmapped(tree: OwnedFd, source: str, path: str, lines: list[MountEntry], rules: SourceRules) -> Iterator[str]:
     """Idmaps every mount of a detached tree as it should be; the warnings about those that cannot be."""
     for index, line in enumerate(lines):
-        relative = b"" if index == 0 else line.mount_point[len(os.fsencode(path).rstrip(b"/")) + 1 :]
-        shown = source if index == 0 else os.fsdecode(line.mount_point)
+        relative = b"" if index == 0 else line.path[len(os.fsencode(path).rstrip(b"/")) + 1 :]
+        shown = source if index == 0 else os.fsdecode(line.path)
         try:
             status = os.stat(relative, dir_fd=tree.fileno()) if relative else os.stat(tree.fileno())
         except OSError:
@@ -111,8 +111,8 @@ def _idmapped(tree: OwnedFd, source: str, path: str, lines: list[MountLine], rul
         except OSError as error:
             if error.errno not in (errno.EINVAL, errno.EBUSY, errno.EPERM):
                 raise
-            if "idmapped" not in line.options:  # by the engine: its choice of ids stands
-                yield cannot_be_idmapped(shown, line.fstype)
+            if not line.idmapped:  # by the engine: its choice of ids stands
+                yield cannot_be_idmapped(shown, os.fsdecode(line.fstype))
 
 
 def cannot_be_idmapped(path: str, fstype: str) -> str:

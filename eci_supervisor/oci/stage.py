@@ -6,6 +6,7 @@ with our clone as source, or, read-only, are attached by the hook.
 """
 import contextlib
 import os
+import stat
 from dataclasses import dataclass, field
 
 from eci_supervisor.idmap.maps import IdMaps, shifted
@@ -17,11 +18,11 @@ from eci_supervisor.linux.mount_flags import MOUNT_ATTR_RDONLY, MS_NODEV, MS_NOE
 from eci_supervisor.linux.namespaces import CLONE_NEWNS, unshare
 from eci_supervisor.model.ids import IdRange
 from eci_supervisor.model.state import LateBind
-from eci_supervisor.mounts.mountinfo import MountLine, parse_mountinfo
+from eci_supervisor.mounts.mountinfo import MountEntry, parse_mountinfo
 from eci_supervisor.oci.mountpoints import Rootfs
 from eci_supervisor.oci.placement import TREES, Place, Placement
 from eci_supervisor.oci.refusal import StageRefused
-from eci_supervisor.oci.rootfs import stage_directory, stage_overlay
+from eci_supervisor.oci.rootfs import stage_directory, stage_overlay, work_directory
 from eci_supervisor.oci.sources import REFUSED_TYPES, Clone, SourceRules, clone_source, mount_of
 from eci_supervisor.oci.spec import Mount
 
@@ -72,8 +73,16 @@ def enter_private_namespace() -> None:
     mount("", "/", "", MS_REC | MS_SLAVE)
 
 
+def overlay_work(rootfs: str) -> str:
+    """Staged.overlay_work, before anything is staged: for a record of it in case that staging is killed."""
+    with OwnedFd(os.open(rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)) as engine:
+        line = overlay_at(engine, mount_table())
+        return work_directory(line) if line is not None else ""
+
+
 def stage(request: StageRequest) -> Staged:
     """Stages a container in the private mount namespace we are in. Raises StageRefused with one sentence; OSError names its object."""
+    _must_be_reachable(request.stage_dir)
     before = os.umask(0)  # a mount point's mode is not the engine's business
     try:
         return _Stage(request).run()
@@ -113,7 +122,7 @@ class _Stage:
         overlays = (engine, ours) if work is not None else (None, None)
         return Staged(path, tuple(self.mounts), tuple(self.late), work or "", tuple(self.warnings), *overlays)
 
-    def _clones(self, table: tuple[MountLine, ...]) -> dict[int, Clone]:
+    def _clones(self, table: tuple[MountEntry, ...]) -> dict[int, Clone]:
         """A clone for each bind of the spec, by its index."""
         rules = SourceRules(self.request.ids, self.request.identity, table, self._user_namespace)
         clones = {}
@@ -128,16 +137,15 @@ class _Stage:
             self.user_namespaces[maps] = user_namespace(maps)
         return self.user_namespaces[maps].fileno()
 
-    def _rootfs(self, engine: OwnedFd, table: tuple[MountLine, ...], target: str) -> str | None:
+    def _rootfs(self, engine: OwnedFd, table: tuple[MountEntry, ...], target: str) -> str | None:
         """The rootfs at `target`; the work directory of an overlay ("" without upper layer), None for a plain directory."""
-        line = mount_of(engine.fileno(), table)
         userns = self._user_namespace(shifted(self.request.ids))
-        whole = os.readlink(f"/proc/self/fd/{engine.fileno()}") == os.fsdecode(line.mount_point)
-        if line.fstype == "overlay" and whole and line.root == b"/":
+        line = overlay_at(engine, table)
+        if line is not None:
             area = f"{self.request.stage_dir}/layers"
             os.mkdir(area, 0o711)
             return stage_overlay(line, userns, self.request.ids, area, target)
-        stage_directory(self.request.rootfs, line, userns, target)
+        stage_directory(engine.fileno(), self.request.rootfs, mount_of(engine.fileno(), table), userns, target)
         return None
 
     def _copy_up_held(self, rootfs: Rootfs) -> None:
@@ -215,10 +223,27 @@ class _Stage:
             return
         for line in mount_table():
             if line.fstype in REFUSED_TYPES and line.below(os.fsencode(self.request.stage_dir)):
-                raise StageRefused(f"a volume carries a {line.fstype}, mounted on the host while the container was made. Try again.")
+                raise StageRefused(f"a volume carries a {os.fsdecode(line.fstype)} that the host mounted at this moment. Try again.")
 
 
-def mount_table() -> tuple[MountLine, ...]:
+def _must_be_reachable(stage_dir: str) -> None:
+    """Container root walks down to its rootfs as who it is on the host: nobody's but its own rights open a directory to it."""
+    directory = stage_dir
+    while directory != "/":
+        directory = os.path.dirname(directory)
+        if not os.stat(directory).st_mode & stat.S_IXOTH:
+            raise StageRefused(f"{directory} is closed to container root, which has to walk through it to {stage_dir}. "
+                               f"Run chmod o+x {directory}, or take another state directory (--state-dir).")
+
+
+def overlay_at(engine: OwnedFd, table: tuple[MountEntry, ...]) -> MountEntry | None:
+    """The overlay whose root a descriptor is of; None for any other directory."""
+    line = mount_of(engine.fileno(), table)
+    whole = line.root == b"/" and os.readlink(f"/proc/self/fd/{engine.fileno()}") == os.fsdecode(line.path)
+    return line if line.fstype == b"overlay" and whole else None
+
+
+def mount_table() -> tuple[MountEntry, ...]:
     """The mounts of our mount namespace."""
     with open("/proc/self/mountinfo", "rb") as file:
         return parse_mountinfo(file.read())

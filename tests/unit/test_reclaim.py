@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from eci_supervisor.forkserver.reclaim import MAX_DEPTH, ReclaimFailed, reclaim, remove_tree
+from eci_supervisor.forkserver.reclaim import ReclaimFailed, reclaim
 from eci_supervisor.life import record
 from eci_supervisor.linux.paths import StateDir
 from eci_supervisor.linux.process import start_time
+from eci_supervisor.linux.removal import MAX_DEPTH, remove_tree
 from eci_supervisor.model.ids import IdRange
 from eci_supervisor.model.state import ContainerState, Mode, container_key
 
