@@ -20,7 +20,7 @@ from eci_supervisor.model.ids import IdRange
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.mounts.mountinfo import MountEntry, parse_mountinfo
 from eci_supervisor.oci.mountpoints import Rootfs
-from eci_supervisor.oci.placement import TREES, Place, Placement
+from eci_supervisor.oci.placement import TREES, Place, Placement, is_below
 from eci_supervisor.oci.refusal import StageRefused
 from eci_supervisor.oci.rootfs import stage_directory, stage_overlay, work_directory
 from eci_supervisor.oci.sources import REFUSED_TYPES, Clone, SourceRules, clone_source, mount_of

@@ -16,6 +16,7 @@ import pytest
 from eci_supervisor.forkserver.freshness import READS_A_DRAIN, ROUND_S, Freshness
 from eci_supervisor.linux.dentries import drop_dentries
 from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.oci.mountpoints import Rootfs
 from tests.kernel.overlays import below, copy_of, overlay
 
 pytestmark = pytest.mark.requires("root")
@@ -274,12 +275,22 @@ def test_flood_of_closes_is_taken_in_pieces(watched: Pair, freshness: Freshness)
     assert all((watched.ours / name.name).exists() for name in names)
 
 
-def test_held_directory_that_was_copied_up_before_is_coherent(watched: Pair, freshness: Freshness) -> None:
-    (watched.ours / "d").chmod(0o755)
+def test_held_directory_that_staging_copied_up_is_coherent(watched: Pair, freshness: Freshness, tmp_path: Path) -> None:
+    before = (watched.ours / "d").stat()
+    Rootfs(watched.our_fd, str(watched.ours)).copy_up("/d")
+    assert (tmp_path / "upper/d").is_dir()
+    after = (watched.ours / "d").stat()
+    assert (after.st_mode, after.st_mtime_ns, after.st_uid) == (before.st_mode, before.st_mtime_ns, before.st_uid)
     with OwnedFd(os.open(watched.ours / "d", os.O_PATH)):
         in_another_process(lambda: (watched.engine / "d/new").write_text("x"))
         settle(freshness)
         assert (watched.ours / "d/new").exists()
+
+
+@pytest.mark.parametrize("path", ["/nothing/there", "/a", "/"])
+def test_what_cannot_be_copied_up_is_left(pair: Pair, path: str, tmp_path: Path) -> None:
+    Rootfs(pair.our_fd, str(pair.ours)).copy_up(path)
+    assert os.listdir(tmp_path / "upper") == []
 
 
 def test_held_directory_of_the_image_stays_stale(watched: Pair, freshness: Freshness) -> None:
