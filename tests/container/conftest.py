@@ -95,6 +95,16 @@ def containers(runtime: Runtime, root_image: Path) -> Iterator[Launch]:
 
 
 @pytest.fixture
+def closed(playground: Path) -> Iterator[Path]:
+    """A volume that no other user of the host reaches, with a file `there` in it."""
+    (playground / "closed/volume").mkdir(parents=True)
+    (playground / "closed").chmod(0o700)
+    (playground / "closed/volume/there").write_text("content\n")
+    yield playground / "closed/volume"
+    shutil.rmtree(playground / "closed")
+
+
+@pytest.fixture
 def container(containers: Launch) -> Container:
     """An ordinary container that runs."""
     return containers().up()
