@@ -1,13 +1,23 @@
-"""What a supervisor costs: private memory while its container idles."""
+"""What a supervisor costs: the time from asking for one until it serves, and its private memory while its container idles."""
+import os
+import shutil
+import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.containers import playground
-from bench.harness import BYTES, MIB, P50, Bench, Round, Variant, plain
+from bench.containers import playground, stop_fork_server
+from bench.harness import BYTES, MIB, P50, Bench, Round, UnavailableError, Variant, plain
+from eci_supervisor.forkserver import client
+from eci_supervisor.linux.paths import StateDir
+from eci_supervisor.model.ids import IdRange
+from eci_supervisor.model.state import ContainerState, Mode, container_key
+from tests.support.waiting import wait_gone
 
 ALLOWED_BYTES: Final = 6 * MIB
+SPAWNS: Final = 10
 
 
 def private_bytes(pid: int) -> int:
@@ -28,5 +38,47 @@ def idle() -> Iterator[Round]:
         yield lambda: [float(private_bytes(pid) + sum(map(private_bytes, children(pid)))) for pid in pids]
 
 
+def recorded(state: StateDir, name: str) -> ContainerState:
+    """A container that create has written down, and no more."""
+    key = container_key("/bench", name)
+    record = ContainerState(
+        key, name, "/bench", "/", Mode.ECI, IdRange(100000), token="bench", real_runtime="runc", audit_dir=f"{state.path}/audit",
+        created=time.time(), rootfs="/",
+    )
+    directory = state.container(key)
+    os.makedirs(directory.path, 0o700)
+    Path(directory.state).write_bytes(record.to_bytes())
+    return record
+
+
+@contextmanager
+def spawning() -> Iterator[Round]:
+    """Supervisors of containers that never come: each ends when the connection is closed."""
+    if os.geteuid() != 0:
+        raise UnavailableError("not root")
+    state = StateDir(tempfile.mkdtemp(prefix="eci-bench-", dir="/tmp"))
+    os.chmod(state.path, 0o711)
+    numbers = iter(range(1 << 20))
+
+    def once() -> float:
+        record = recorded(state, f"c{next(numbers)}")
+        before = time.perf_counter()
+        connection = client.request_spawn(state, record.key)
+        pid = client.wait_ready(connection)
+        took_s = time.perf_counter() - before
+        connection.close()
+        wait_gone(pid)
+        return took_s
+
+    try:
+        yield lambda: [once() for _ in range(SPAWNS)]
+    finally:
+        stop_fork_server(Path(state.path))
+        shutil.rmtree(state.path)
+
+
 GOALS = (plain(P50, ALLOWED_BYTES),)
-BENCHES = (Bench("private memory of an idle supervisor", Variant("supervisor and mounter", idle), goals=GOALS, rounds=1, unit=BYTES),)
+BENCHES = (
+    Bench("private memory of an idle supervisor", Variant("supervisor and mounter", idle), goals=GOALS, rounds=1, unit=BYTES),
+    Bench("spawn of a supervisor", Variant("until it serves", spawning)),
+)
