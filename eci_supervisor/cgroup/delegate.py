@@ -7,13 +7,13 @@ import os
 from pathlib import Path
 from typing import Final
 
-from eci_supervisor.mounts.mountinfo import MountLine, parse_mountinfo
+from eci_supervisor.mounts.mountinfo import MountEntry, parse_mountinfo
 
 V1_FILES: Final = ("tasks", "cgroup.procs")
 V2_FILES: Final = ("cgroup.procs", "cgroup.threads", "cgroup.subtree_control", "memory.oom.group", "memory.reclaim")
 
 
-def directories(cgroups: bytes, mounts: tuple[MountLine, ...]) -> dict[bytes, bool]:
+def directories(cgroups: bytes, mounts: tuple[MountEntry, ...]) -> dict[bytes, bool]:
     """The directories of a process's cgroups: path -> is it v2. `cgroups` is its /proc/PID/cgroup, `mounts` our own mount table.
 
     The root cgroup of a hierarchy is never among them: giving it away would give the host's. Hierarchies without a mount are skipped.
@@ -25,9 +25,9 @@ def directories(cgroups: bytes, mounts: tuple[MountLine, ...]) -> dict[bytes, bo
         if path == b"/" or b"/.." in path:
             continue
         for mount in mounts:
-            wanted = mount.fstype == ("cgroup2" if unified else "cgroup") and mount.root == b"/"
-            if wanted and (unified or controllers.split(b",")[0] in mount.super_options.split(b",")):
-                found[mount.mount_point + path] = unified
+            wanted = mount.fstype == (b"cgroup2" if unified else b"cgroup") and mount.root == b"/"
+            if wanted and (unified or controllers.split(b",")[0] in mount.super_options):
+                found[mount.path + path] = unified
                 break
     return found
 
