@@ -1,0 +1,195 @@
+"""create: from an engine's bundle to a container of the real runtime's, as docs/architecture.md tells it step by step.
+
+Some facts about being killed. Each step leaves its record before its effect: the container's directory, then the lease, then state.json,
+then the supervisor, which ends when our connection to it does. Mounts are made in a mount namespace that dies with us. So
+`delete --force` finds everything, at whatever step we ended.
+"""
+import os
+import socket
+import stat
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+
+from eci_supervisor.control.protocol import Prove
+from eci_supervisor.forkserver import client
+from eci_supervisor.idmap.leases import Leases
+from eci_supervisor.life.record import load, store
+from eci_supervisor.linux.mount_api import MS_BIND, mount
+from eci_supervisor.linux.paths import ContainerDir, StateDir
+from eci_supervisor.model.ids import IdRange
+from eci_supervisor.model.state import ContainerState
+from eci_supervisor.oci import child
+from eci_supervisor.oci.argv import CommandLine
+from eci_supervisor.oci.ask import ask
+from eci_supervisor.oci.bundle import root_directory
+from eci_supervisor.oci.claim import Claim, make_state_directory, write_file
+from eci_supervisor.oci.joins import Identities, identities
+from eci_supervisor.oci.plan import Plan, container_sysctls, mounts_cgroup, protected
+from eci_supervisor.oci.refusals import Refused
+from eci_supervisor.oci.report import Reporter
+from eci_supervisor.oci.rewrite import rewritten
+from eci_supervisor.oci.runtimes import RealRuntime
+from eci_supervisor.oci.spec import Mount, Spec
+from eci_supervisor.oci.stage import Staged, StageRequest, enter_private_namespace, overlay_work, stage
+from eci_supervisor.oci.undo import give_back
+from eci_supervisor.policy.profile import seccomp_section
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A call of create, run or exec: what the command line says, made absolute; front: eci-runc's own path."""
+
+    line: CommandLine
+    runtime: RealRuntime
+    front: str
+    root: str
+    bundle: str
+    state_dir: StateDir
+    key: str
+
+    @property
+    def directory(self) -> ContainerDir:
+        return self.state_dir.container(self.key)
+
+    @property
+    def config(self) -> str:
+        return os.path.join(self.bundle, self.line.options.get("config", "config.json"))
+
+
+class Making:
+    """A container that is being made: what has been opened for it, and how far it has come."""
+
+    def __init__(self, call: Call, spec: Spec, report: Reporter) -> None:
+        self.call = call
+        self.report = report
+        self._spec = spec
+        self._ids: Identities | None = None
+        self._supervisor: socket.socket | None = None
+        self._staged: Staged | None = None
+        self._started = False
+
+    def prepare(self) -> None:
+        """Everything up to the real runtime's start; the supervisor starts while we stage."""
+        spec, call = self._spec, self.call
+        rootfs = root_directory(call.bundle, spec)
+        self._ids = identities(spec, Leases(call.state_dir), call.key)
+        first = replace(first_state(call, spec, self._ids), overlay_work=overlay_work(rootfs))
+        store(call.directory, first)
+        self._supervisor = client.request_spawn(call.state_dir, call.key)
+        enter_private_namespace()
+        self._staged = staged = stage(StageRequest(
+            rootfs=rootfs, read_only=spec.root_read_only, ids=self._ids.range, mounts=absolute_sources(spec, call.bundle),
+            stage_dir=call.state_dir.staging, propagation=spec.propagation, working_directory=spec.working_directory))
+        for warning in staged.warnings:
+            self.report.warning(warning)
+        write_file(call.directory.config, rewritten(spec, plan(call, spec, self._ids, staged, first.token)).to_bytes())
+        mount(call.directory.config, call.config, "", MS_BIND)
+        give_stdio(self._ids.range)
+        client.wait_ready(self._supervisor)
+        state = load(call.directory) or first  # the supervisor has put itself into it, and writes no more until the hook has run
+        store(call.directory, replace(state, rootfs=staged.rootfs, late_binds=staged.late))
+
+    def run_real(self, meanwhile: Callable[[], bool] | None = None) -> int:
+        """The real runtime's own create or run. Its errors are in its log; but of a failed hook crun does not say what it said."""
+        self._started = True
+        code = child.run(self.call.runtime.passed(self.call.line), meanwhile)
+        if code != 0:
+            with suppress(FileNotFoundError), open(f"{self.call.directory.path}/hook.error", encoding="utf-8", errors="replace") as file:
+                self.report.error(file.read().strip())
+        return code
+
+    def prove(self) -> None:
+        """That the locks hold, in the container as the real runtime made it. Raises SupervisorError."""
+        ask(self.call.directory, Prove())
+
+    def watch(self) -> None:
+        """Has the engine's overlay and ours kept fresh for each other; without it a user sees old files, no more."""
+        staged = self._staged
+        if staged is None or staged.engine_overlay is None or staged.our_overlay is None:
+            return
+        try:
+            client.watch(self.call.state_dir, self.call.key, staged.engine_overlay.fileno(), staged.our_overlay.fileno())
+        except client.ForkServerError as error:
+            self.report.warning(f"docker cp, diff and export may show old files of this container: {error}")
+
+    def close(self) -> None:
+        """A supervisor whose container has not come ends by this."""
+        if self._supervisor is not None:
+            self._supervisor.close()
+        if self._ids is not None:
+            self._ids.close()
+
+    def take_back(self) -> None:
+        """The real runtime's container, then ours. What cannot be taken back now is by a later delete; what led here is told already."""
+        self.close()
+        if self._started:
+            child.run(self.call.runtime.delete(self.call.line), silent=True)
+        with suppress(RuntimeError, OSError):
+            give_back(self.call.state_dir, self.call.root, self.call.line.id)
+
+
+def make(call: Call, spec: Spec, report: Reporter, how: Callable[[Making], int]) -> int:
+    """The exit code of `how` on a new container. Unless that is 0, nothing of the container is left behind."""
+    if os.path.lexists(f"{call.root}/{call.line.id}"):
+        raise Refused(f"container with id exists: {call.line.id}")
+    make_state_directory(call.state_dir)
+    with claimed(call):
+        making = Making(call, spec, report)
+        code = 1
+        try:
+            code = how(making)
+        finally:
+            if code != 0:
+                making.take_back()
+            making.close()
+    return code
+
+
+def claimed(call: Call) -> Claim:
+    """The right to make this container. What a killed create left under its name is taken back first, unless it lives: ReclaimFailed."""
+    claim = Claim(call.directory)
+    if os.path.lexists(call.directory.state):
+        with claim:
+            give_back(call.state_dir, call.root, call.line.id)
+        claim = Claim(call.directory)
+    return claim
+
+
+def create(making: Making) -> int:
+    """The real runtime's exit code. Raises what shim.main makes one sentence of."""
+    making.prepare()
+    code = making.run_real()
+    if code == 0:
+        making.prove()
+        making.watch()
+    return code
+
+
+def first_state(call: Call, spec: Spec, ids: Identities) -> ContainerState:
+    covered = protected(spec, call.line.mode)
+    return ContainerState(
+        key=call.key, id=call.line.id, root=call.root, bundle=call.bundle, mode=call.line.mode, ids=ids.range, token=os.urandom(16).hex(),
+        real_runtime=call.runtime.path, audit_dir=call.line.audit_dir, created=time.time(), rootfs=f"{call.state_dir.staging}/rootfs",
+        masked=covered.masked, read_only=covered.read_only, sysfs_read_only=covered.sysfs_read_only, cgroup_mount=mounts_cgroup(spec),
+        sysctls=container_sysctls(spec, ids.range), joined=bool(ids.joins))
+
+
+def absolute_sources(spec: Spec, bundle: str) -> tuple[Mount, ...]:
+    """The spec's mounts; both runtimes take the source of a bind as relative to the bundle."""
+    return tuple(replace(mount, source=os.path.join(bundle, mount.source)) if mount.is_bind else mount for mount in spec.mounts)
+
+
+def plan(call: Call, spec: Spec, ids: Identities, staged: Staged, token: str) -> Plan:
+    seccomp = seccomp_section(spec.seccomp, listener_path=call.directory.notify_socket, metadata=token, mode=call.line.mode)
+    return Plan(mode=call.line.mode, ids=ids.range, joins=ids.joins, rootfs=staged.rootfs, mounts=staged.mounts, front=call.front,
+                control_socket=call.directory.control_socket, seccomp=seccomp)
+
+
+def give_stdio(ids: IdRange) -> None:
+    """The engine's pipes belong to host root, and /dev/stdout could not be opened inside. Never a tty or a file: those are the host's."""
+    for fd in range(3):
+        with suppress(OSError):  # a closed one
+            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                os.fchown(fd, ids.start, ids.start)
