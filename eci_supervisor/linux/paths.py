@@ -34,6 +34,11 @@ class StateDir:
         """An empty directory, over which create and the supervisor mount a tmpfs in mount namespaces of their own."""
         return f"{self.path}/stage"
 
+    @property
+    def staged_rootfs(self) -> str:
+        """A container's root file system in such a mount namespace; an empty directory in the host's."""
+        return f"{self.staging}/rootfs"
+
     def container(self, key: str) -> "ContainerDir":
         return ContainerDir(f"{self.containers}/{key}")
 

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from eci_supervisor.native import lib
+from eci_supervisor.native import ffi, lib
 
 PR_SET_PDEATHSIG = 1
 NOT_FORWARDED = {signal.SIGCHLD, signal.SIGKILL, signal.SIGSTOP, signal.SIGPIPE, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU,
@@ -55,7 +55,7 @@ def environment(listener: int) -> dict[bytes, bytes]:
 
 def _become(argv: Sequence[str], mask: set[signal.Signals] | set[int], parent: int, *, silent: bool) -> NoReturn:
     try:
-        lib.prctl(PR_SET_PDEATHSIG, signal.SIGKILL.value)
+        lib.prctl(PR_SET_PDEATHSIG, ffi.cast("unsigned long", signal.SIGKILL.value))
         if os.getppid() != parent:
             os._exit(137)
         if silent:
@@ -64,8 +64,8 @@ def _become(argv: Sequence[str], mask: set[signal.Signals] | set[int], parent: i
                 os.dup2(null, fd)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         replace(argv)
-    except OSError as error:
-        os.write(2, f"eci-runc: {argv[0]}: {error.strerror}\n".encode())
+    except (OSError, ValueError) as error:
+        os.write(2, f"eci-runc: {argv[0]}: {error}\n".encode("utf-8", "replace"))
     finally:
         os._exit(127)
 

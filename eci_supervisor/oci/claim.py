@@ -13,9 +13,12 @@ class BusyError(RuntimeError):
 
 
 def make_state_directory(state_dir: StateDir) -> None:
-    """What every container needs. Container root walks down to the staged rootfs with its own ids: 0711, nothing to read."""
+    """What every container needs. Container root walks down to the staged rootfs with its own ids: 0711, nothing to read.
+
+    The rootfs' own name must exist on the host too, empty: runc's exec starts from there before it joins the container.
+    """
     os.makedirs(os.path.dirname(state_dir.path), exist_ok=True)
-    for path in (state_dir.path, state_dir.containers, state_dir.staging):
+    for path in (state_dir.path, state_dir.containers, state_dir.staging, state_dir.staged_rootfs):
         try:
             os.mkdir(path, 0o711)
         except FileExistsError:

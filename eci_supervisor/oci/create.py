@@ -171,7 +171,7 @@ def first_state(call: Call, spec: Spec, ids: Identities) -> ContainerState:
     covered = protected(spec, call.line.mode)
     return ContainerState(
         key=call.key, id=call.line.id, root=call.root, bundle=call.bundle, mode=call.line.mode, ids=ids.range, token=os.urandom(16).hex(),
-        real_runtime=call.runtime.path, audit_dir=call.line.audit_dir, created=time.time(), rootfs=f"{call.state_dir.staging}/rootfs",
+        real_runtime=call.runtime.path, audit_dir=call.line.audit_dir, created=time.time(), rootfs=call.state_dir.staged_rootfs,
         masked=covered.masked, read_only=covered.read_only, sysfs_read_only=covered.sysfs_read_only, cgroup_mount=mounts_cgroup(spec),
         sysctls=container_sysctls(spec, ids.range), joined=bool(ids.joins))
 
