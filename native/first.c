@@ -298,7 +298,7 @@ int eci_prove(struct reply *reply)
 	int ret = 0;
 
 	for (int kind = 0; kind < TREES && ret == 0; kind++) {
-		struct proof proof = { .kind = kind, .reply = reply };
+		struct proof proof = { .kind = (enum tree_kind)kind, .reply = reply };
 		bool born_inside = kind == TREE_PROC && !eci.has_pidns;
 
 		if (born_inside && setns(eci.container.pid, CLONE_NEWPID) < 0)
