@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/fsuid.h>
@@ -163,6 +164,19 @@ int eci_id_valid(int notify_fd, uint64_t id);
 _Static_assert(sizeof(struct eci_event) == 248, "an event and its sequence number fill four cache lines");
 
 /* Within native/ only. */
+
+#define ECI_QUEUE 64u	/* one bit each in room */
+
+struct eci_queue {
+	_Atomic uint64_t room;		/* free slots */
+	_Atomic uint32_t head, tail;	/* of order: written by Python, by the thread */
+	uint8_t order[ECI_QUEUE];
+	struct eci_call *slots;
+};
+int eci_queue_open(struct eci_queue *queue);
+void eci_queue_close(struct eci_queue *queue);
+int eci_queue_put(struct eci_queue *queue, const struct eci_call *call);
+int eci_queue_take(struct eci_queue *queue, struct eci_call *call);
 
 /* One string to be read: `address` of the caller into `bytes`, as ECI_TEXT_BYTES says. */
 struct eci_read {

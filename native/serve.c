@@ -18,16 +18,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
 #define END_SIGNAL (SIGRTMIN + 5)
-#define QUEUE 64u		/* calls on their way to Python; one bit each in `room` */
 #define STACK_BYTES (128u << 10)
 #define SECOND_NS 1000000000ull
 #define STUCK_NS SECOND_NS
-#define KEPT_SLOTS 4u		/* slots of the queue whose memory is kept between calls */
+#define BURST_NS 200000u	/* calls that follow each other faster are a burst */
 
 struct eci_server {
 	int notify_fd, event_fd, timer_fd;	/* borrowed */
@@ -37,13 +36,12 @@ struct eci_server {
 	_Atomic int ending, done;
 	int error;			/* valid once done */
 	uint64_t timer_ns;		/* when the timer goes off */
+	uint64_t previous_ns;		/* when the call before was received */
 	int64_t realtime_ns;		/* CLOCK_REALTIME less CLOCK_MONOTONIC */
 	_Atomic uint64_t reading_id;
 	_Atomic uint64_t answered, asked, failed, lost;
-	_Atomic uint64_t room;		/* free slots. The lowest is taken first: few pages are ever touched */
-	_Atomic uint32_t head, tail;	/* of order: written by Python, by the thread */
-	uint8_t order[QUEUE];
-	struct eci_call *slots;		/* QUEUE of them, then one that is the call in hand */
+	struct eci_queue queue;
+	struct eci_call hand;		/* the call in hand */
 };
 
 static uint64_t now_ns(clockid_t clock)
@@ -103,10 +101,31 @@ static void tell_texts(const struct eci_call *call, struct eci_event *event)
 	}
 }
 
+/* Effective uid of the caller as its /proc/TID shows it. Asked after the answer, so nobody waits for it, and not in a burst: there it
+ * would halve the rate. Python looks later at what is not known here.
+ */
+static uint32_t caller_uid(struct eci_server *server, const struct eci_call *call)
+{
+	uint64_t since_ns = call->received_ns - server->previous_ns;
+	char path[sizeof("/proc/4294967295")], *start = path + sizeof(path) - 1;
+	uint32_t tid = call->tid;
+	struct stat status;
+
+	server->previous_ns = call->received_ns;
+	if (since_ns < BURST_NS)
+		return UINT32_MAX;
+	*start = 0;
+	do
+		*--start = (char)('0' + tid % 10);
+	while (tid /= 10);
+	start = memcpy(start - 6, "/proc/", 6);
+	return stat(start, &status) < 0 ? UINT32_MAX : status.st_uid;
+}
+
 /* Answers the call in hand and records it. */
 static void answer(struct eci_server *server, const struct eci_call *call, enum eci_verdict verdict, int error)
 {
-	struct eci_event event = { .tid = call->tid, .uid = UINT32_MAX, .arch = call->arch, .nr = call->nr, .rule = call->rule,
+	struct eci_event event = { .tid = call->tid, .arch = call->arch, .nr = call->nr, .rule = call->rule,
 				   .verdict = (uint16_t)verdict, .error = (uint16_t)error };
 
 	int ret = verdict == ECI_CONTINUED ? eci_continue(server->notify_fd, call->id)
@@ -116,9 +135,10 @@ static void answer(struct eci_server *server, const struct eci_call *call, enum 
 		count(&server->lost);
 		return;
 	}
-	count(verdict == ECI_FAILED ? &server->failed : &server->answered);
-	event.time_ns = call->received_ns + (uint64_t)server->realtime_ns;
 	event.duration_ns = (uint32_t)(now_ns(CLOCK_MONOTONIC) - call->received_ns);
+	count(verdict == ECI_FAILED ? &server->failed : &server->answered);
+	event.uid = caller_uid(server, call);
+	event.time_ns = call->received_ns + (uint64_t)server->realtime_ns;
 	memcpy(event.args, call->args, sizeof(event.args));
 	tell_texts(call, &event);
 	eci_ring_push(server->ring, &event);
@@ -183,14 +203,6 @@ static const struct eci_row *fitting_row(struct eci_server *server, struct eci_c
 	return NULL;
 }
 
-/* A slot is 17 kB; what is copied is what the strings are long. */
-static void copy_call(struct eci_call *to, const struct eci_call *from)
-{
-	memcpy(to, from, offsetof(struct eci_call, bytes));
-	for (uint32_t i = 0; i < from->text_count; i++)
-		memcpy(to->bytes[i], from->bytes[i], from->texts[i].length);
-}
-
 static void wake_python(const struct eci_server *server)
 {
 	uint64_t one = 1;
@@ -202,31 +214,22 @@ static void wake_python(const struct eci_server *server)
 /* Hands the call in hand to Python, strings and all. */
 static void ask(struct eci_server *server, struct eci_call *call, const struct eci_row *row)
 {
-	uint64_t room = atomic_load(&server->room);
-	uint32_t tail = atomic_load_explicit(&server->tail, memory_order_relaxed);
-	unsigned int slot;
-
 	read_texts(server, call, row->reads, row->pages);
 	if (eci_id_valid(server->notify_fd, call->id) < 0) {	/* else the memory may have been that of another process */
 		count(&server->lost);
 		return;
 	}
-	if (!room) {
+	if (eci_queue_put(&server->queue, call) < 0) {
 		answer(server, call, ECI_FAILED, EIO);
 		return;
 	}
-	slot = (unsigned int)__builtin_ctzll(room);
-	copy_call(&server->slots[slot], call);
-	atomic_fetch_and(&server->room, ~(1ull << slot));
-	server->order[tail % QUEUE] = (uint8_t)slot;
-	atomic_store(&server->tail, tail + 1);
 	count(&server->asked);
 	wake_python(server);
 }
 
 static void judge(struct eci_server *server, const struct seccomp_notif *notification)
 {
-	struct eci_call *call = &server->slots[QUEUE];
+	struct eci_call *call = &server->hand;
 	const struct eci_row *row;
 
 	call->received_ns = now_ns(CLOCK_MONOTONIC);
@@ -312,53 +315,33 @@ int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_r
 		    struct eci_server **result)
 {
 	struct eci_server *server = calloc(1, sizeof(*server));
-	int ret = -ENOMEM;
+	int ret;
 
 	if (!server)
-		return ret;
+		return -ENOMEM;
 	server->notify_fd = notify_fd;
 	server->event_fd = event_fd;
 	server->timer_fd = timer_fd;
 	server->policy = policy;
 	server->ring = ring;
-	server->room = ~0ull;
 	server->realtime_ns = (int64_t)(now_ns(CLOCK_REALTIME) - now_ns(CLOCK_MONOTONIC));
-	server->slots = mmap(NULL, (QUEUE + 1) * sizeof(*server->slots), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (server->slots != MAP_FAILED)
-		ret = start_thread(server);
+	ret = eci_queue_open(&server->queue);
 	if (ret == 0) {
-		*result = server;
-		return 0;
+		ret = start_thread(server);
+		if (ret == 0) {
+			*result = server;
+			return 0;
+		}
+		eci_queue_close(&server->queue);
 	}
-	if (server->slots != MAP_FAILED)
-		munmap(server->slots, (QUEUE + 1) * sizeof(*server->slots));
 	free(server);
 	return ret;
 }
 
-/* A burst is over some time, and its memory shall be too: the pages that are this slot's alone. */
-static void give_back(struct eci_call *slot)
-{
-	uintptr_t start = ((uintptr_t)slot + 4095) & ~4095ul, end = (uintptr_t)(slot + 1) & ~4095ul;
-
-	madvise((void *)start, end - start, MADV_DONTNEED);
-}
-
-/* The oldest call of the queue; 0 if there is none. */
+/* The oldest call that was handed on; 0 if there is none. */
 int eci_serve_take(struct eci_server *server, struct eci_call *call)
 {
-	uint32_t head = atomic_load_explicit(&server->head, memory_order_relaxed);
-	unsigned int slot;
-
-	if (head == atomic_load(&server->tail))
-		return 0;
-	slot = server->order[head % QUEUE];
-	copy_call(call, &server->slots[slot]);
-	if (slot >= KEPT_SLOTS)
-		give_back(&server->slots[slot]);
-	atomic_store(&server->head, head + 1);
-	atomic_fetch_or(&server->room, 1ull << slot);
-	return 1;
+	return eci_queue_take(&server->queue, call);
 }
 
 /* Whether the thread has ended; *error is 0 if it did because the listener hung up or eci_serve_end said so. */
@@ -384,7 +367,7 @@ uint64_t eci_serve_reading(struct eci_server *server, struct eci_call *call)
 
 	if (!id)
 		return 0;
-	memcpy(call, &server->slots[QUEUE], offsetof(struct eci_call, texts));
+	memcpy(call, &server->hand, offsetof(struct eci_call, texts));
 	call->text_count = 0;
 	return atomic_load(&server->reading_id) == id ? id : 0;	/* another call began: it is not stuck */
 }
@@ -401,6 +384,6 @@ void eci_serve_counters(struct eci_server *server, struct eci_counters *counters
 void eci_serve_free(struct eci_server *server)
 {
 	pthread_join(server->thread, NULL);
-	munmap(server->slots, (QUEUE + 1) * sizeof(*server->slots));
+	eci_queue_close(&server->queue);
 	free(server);
 }

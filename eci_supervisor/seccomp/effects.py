@@ -11,6 +11,7 @@ from eci_supervisor.model.emulation import Caller, MounterFailed, Outcome
 from eci_supervisor.model.event import Event
 from eci_supervisor.model.notification import Call
 from eci_supervisor.model.verdict import Continue, Deny, Effect, Emulate, MountTree, Verdict
+from eci_supervisor.seccomp.callers import who
 from eci_supervisor.seccomp.events import event_of
 from eci_supervisor.seccomp.handlers import decide
 from eci_supervisor.seccomp.ring import Done, EventRing
@@ -121,17 +122,19 @@ class Effects:
             else:
                 self._answer(thread, call, Done.DENIED, outcome.errno or EIO, outcome)
         elif not outcome.undone:
-            self._tell(call, Done.EMULATED, outcome.errno, outcome)
+            self._tell(call, Done.EMULATED, outcome.errno, outcome.pid or None, outcome.uid)
         elif repeat:
             self._kept.keep(repeat, outcome.errno)
 
     def _answer(self, thread: Answering, call: Call, done: Done, errno: int, outcome: Outcome | None = None) -> None:
+        pid, uid = _caller(call, outcome)  # before the answer: it may be the last thing the caller waits for
         if thread.answer(call.id, errno):
-            self._tell(call, done, errno, outcome)
+            self._tell(call, done, errno, pid, uid)
 
     def _continue(self, thread: Answering, call: Call, outcome: Outcome | None = None) -> None:
+        pid, uid = _caller(call, outcome)
         if thread.continue_(call.id):
-            self._tell(call, Done.CONTINUED, 0, outcome)
+            self._tell(call, Done.CONTINUED, 0, pid, uid)
 
     def _fail(self, thread: Answering, call: Call, done: Done) -> None:
         try:
@@ -139,10 +142,17 @@ class Effects:
         except OSError:
             LOG.exception("answer to thread %d", call.tid)
 
-    def _tell(self, call: Call, done: Done, errno: int, outcome: Outcome | None) -> None:
+    def _tell(self, call: Call, done: Done, errno: int, pid: int | None, uid: int | None) -> None:
         """One event: into the ring, and to whoever keeps the audit file."""
-        raw = raw_event(call, done, errno, pid=outcome.pid if outcome else None, uid=outcome.uid if outcome else None)
+        raw = raw_event(call, done, errno, pid=pid, uid=uid)
         self._record(event_of(self._ring.push(raw), container=self._container, root=self._root))
+
+
+def _caller(call: Call, outcome: Outcome | None) -> tuple[int | None, int | None]:
+    """pid and uid, from the mounter where it has looked already."""
+    if outcome is not None and outcome.uid is not None:
+        return outcome.pid or None, outcome.uid
+    return who(call.tid, time.time_ns())
 
 
 def _repeat(thread: Answering, call: Call) -> Repeat | None:

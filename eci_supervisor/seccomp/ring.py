@@ -9,6 +9,7 @@ import trio
 
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.native import ffi, lib
+from eci_supervisor.seccomp.callers import who
 
 SLOTS = 1024
 HOLD_OFF_S = 0.05  # at most 20 wake-ups a second, whatever a container does
@@ -93,11 +94,19 @@ class EventRing:
         return f"{self._token}{seq & 0xFFFFFFFF:08x}"
 
     def snapshot(self, after: int = 0) -> list[RawEvent]:
-        """What is still there of the events numbered above `after`, oldest first."""
+        """What is still there of the events numbered above `after`, oldest first; callers are looked up where they still live."""
         event = ffi.new("struct eci_event *")
         last = self.last
         numbers = range(max(after, last - self._slots) + 1, last + 1)
-        return [self._raw(seq, event) for seq in numbers if lib.eci_ring_read(self._ring, seq, event) == 0]
+        found = [self._raw(seq, event) for seq in numbers if lib.eci_ring_read(self._ring, seq, event) == 0]
+        # The newest first: what holds for a thread's last event holds for those before it.
+        seen: dict[int, tuple[int | None, int | None]] = {}
+        for index in range(len(found) - 1, -1, -1):
+            raw = found[index]
+            if raw.uid is None or raw.pid is None:
+                pid, uid = seen.get(raw.tid) or seen.setdefault(raw.tid, who(raw.tid, raw.time_ns))
+                found[index] = replace(raw, pid=raw.pid or pid, uid=uid if raw.uid is None else raw.uid)
+        return found
 
     def push(self, event: RawEvent) -> RawEvent:
         """Writes one, its texts cut to what fits, and returns it with the number and id it got."""
