@@ -206,7 +206,8 @@ def populated(cgroup: str) -> bool:
         with open(f"{cgroup}/cgroup.procs", "rb") as file:
             if file.read(1):
                 return True
-        return any(populated(entry.path) for entry in os.scandir(cgroup) if entry.is_dir(follow_symlinks=False))
+        with os.scandir(cgroup) as entries:
+            return any(populated(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False))
     except OSError:
         return False
 
