@@ -6,6 +6,7 @@ hierarchy the server joins the root.
 """
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 NAME = "eci"
@@ -19,15 +20,11 @@ LIMITS_V2 = (("memory.max", MEMORY_MAX), ("pids.max", PIDS_MAX))
 
 @dataclass(frozen=True, slots=True)
 class Hierarchy:
-    """A mounted cgroup hierarchy; `controllers` is empty for cgroup v2, where the files say what there is."""
+    """A mounted cgroup hierarchy; `controllers` is empty for cgroup v2, where files say what there is."""
 
     mountpoint: str
     controllers: frozenset[str]
     unified: bool
-
-    @property
-    def limits(self) -> bool:
-        return self.unified or bool(self.controllers & LIMITED)
 
 
 def hierarchies(mountinfo: bytes) -> tuple[Hierarchy, ...]:
@@ -50,18 +47,17 @@ class Home:
 
     def __init__(self, found: tuple[Hierarchy, ...], warn: Callable[[str], None]) -> None:
         self._found, self._warn = found, warn
+        self._limiting = tuple(one for one in found if (_controllers(one.mountpoint) if one.unified else one.controllers & LIMITED))
 
     def enter(self, pid: int) -> None:
         """Takes the server out of its caller's cgroups."""
         for one in self._found:
-            if not one.limits:
+            if one not in self._limiting:
                 self._write(f"{one.mountpoint}/cgroup.procs", b"%d" % pid)
                 continue
-            if one.unified:
-                self._enable(one.mountpoint)
+            self._enable(one, one.mountpoint)
             self._make(f"{one.mountpoint}/{NAME}")
-            if one.unified:
-                self._enable(f"{one.mountpoint}/{NAME}")
+            self._enable(one, f"{one.mountpoint}/{NAME}")
             self._make(f"{one.mountpoint}/{NAME}/{SERVER}")
             self._write(f"{one.mountpoint}/{NAME}/{SERVER}/cgroup.procs", b"%d" % pid)
 
@@ -76,24 +72,19 @@ class Home:
     def remove(self, key: str) -> None:
         """Removes the cgroup of a supervisor that is gone; one that still has a process stays."""
         for directory, _ in self._of(key):
-            try:
+            with suppress(OSError):
                 os.rmdir(directory)
-            except OSError:
-                continue
 
     def left_over(self) -> set[str]:
         """The keys for which a cgroup exists."""
         keys: set[str] = set()
-        for one in self._found:
-            if one.limits:
-                try:
-                    keys |= {entry.name for entry in os.scandir(f"{one.mountpoint}/{NAME}") if entry.is_dir() and entry.name != SERVER}
-                except OSError:
-                    continue
+        for one in self._limiting:
+            with suppress(OSError):
+                keys |= {entry.name for entry in os.scandir(f"{one.mountpoint}/{NAME}") if entry.is_dir() and entry.name != SERVER}
         return keys
 
     def _of(self, key: str) -> list[tuple[str, Hierarchy]]:
-        return [(f"{one.mountpoint}/{NAME}/{key}", one) for one in self._found if one.limits]
+        return [(f"{one.mountpoint}/{NAME}/{key}", one) for one in self._limiting]
 
     @staticmethod
     def _limits(one: Hierarchy) -> list[tuple[str, bytes]]:
@@ -103,15 +94,10 @@ class Home:
         server = f"{one.mountpoint}/{NAME}/{SERVER}"
         return [(name, value) for name, value in LIMITS_V2 if os.path.exists(f"{server}/{name}")]
 
-    def _enable(self, directory: str) -> None:
-        """cgroup v2: the controllers its children may use; one that is used by a v1 hierarchy is not listed, and not asked for."""
-        try:
-            with open(f"{directory}/cgroup.controllers", "rb") as file:
-                here = file.read().split()
-        except OSError:
-            return
-        for controller in sorted(LIMITED):
-            if controller.encode() in here:
+    def _enable(self, one: Hierarchy, directory: str) -> None:
+        """On v2 what is below a cgroup has the controllers that it is told to pass on."""
+        if one.unified:
+            for controller in sorted(_controllers(directory)):
                 self._write(f"{directory}/cgroup.subtree_control", b"+" + controller.encode())
 
     def _make(self, directory: str) -> None:
@@ -131,3 +117,12 @@ class Home:
                 os.close(fd)
         except OSError as error:
             self._warn(f"{path}: {error.strerror}: supervisors have no limits of their own there")
+
+
+def _controllers(directory: str) -> frozenset[str]:
+    """Those of LIMITED that a v2 cgroup has; on a hybrid host they are v1's."""
+    try:
+        with open(f"{directory}/cgroup.controllers", encoding="ascii") as file:
+            return LIMITED & frozenset(file.read().split())
+    except OSError:
+        return frozenset()
