@@ -4,6 +4,7 @@ server, or in eci-runc itself where no server runs (import budget: no trio, asyn
 Each step does nothing where it has been done, so that a reclaim that was killed is simply made again; the directory goes last.
 """
 import os
+import time
 
 from eci_supervisor.idmap.leases import Leases
 from eci_supervisor.life import record
@@ -13,6 +14,8 @@ from eci_supervisor.linux.removal import remove_tree
 from eci_supervisor.model.state import ContainerState, StateError, container_key
 
 SUPERVISOR_PATIENCE_S = 1.0
+EXIT_PATIENCE_S = 1.0
+EXIT_STEP_S = 0.01
 
 
 class ReclaimFailed(RuntimeError):  # what happened, as in idmap.leases
@@ -27,13 +30,23 @@ def reclaim(state_dir: StateDir, root: str, container_id: str) -> None:
         state = record.load(directory)
         if state is not None:
             _end(state)
-        if not Leases(state_dir).release(key):
+        if not _released(Leases(state_dir), key):
             raise ReclaimFailed(f"{container_id}: a process of the container still runs: its id range stays leased")
         if state is not None and state.overlay_work:
             _remove_work(state.overlay_work)
         remove_tree(directory.path)
     except (OSError, StateError) as error:
         raise ReclaimFailed(f"{container_id}: reclaim: {error}") from error
+
+
+def _released(leases: Leases, key: str) -> bool:
+    """Gives the lease back. What was killed just now may be on its way out of the cgroup still; more patience it does not get."""
+    until_s = time.monotonic() + EXIT_PATIENCE_S
+    while not leases.release(key):
+        if time.monotonic() > until_s:
+            return False
+        time.sleep(EXIT_STEP_S)
+    return True
 
 
 def _end(state: ContainerState) -> None:
