@@ -1,50 +1,46 @@
 """Cgroup files to values: which file of which version holds what. Reads through open groups only; formulas are elsewhere."""
+from collections.abc import Callable, Mapping
+
 from eci_supervisor.cgroup import parse
 from eci_supervisor.cgroup.reader import Cgroups, Group, Level
 from eci_supervisor.procfs import memory
 from eci_supervisor.procfs.cpu import CpuUsage, PerCpu, Together
 
 USEC_NS = 1000
+NO_LIMIT = 1 << 62  # version 1 says LONG_MAX in whole pages for none
 
 
-def memory_levels(group: Group, host_total: int) -> list[memory.Level]:
-    """Limits and usage of the container's cgroup and of each ancestor. Raises CgroupGone, ParseError."""
-    group.own("memory.stat")  # where the cgroup is gone, say so instead of "no limit"
+def memory_state(group: Group, host_total: int) -> tuple[list[memory.Level], memory.Usage]:
+    """Limits and usage of the container's cgroup and of each ancestor; what its own is used for. Raises CgroupGone, ParseError."""
+    texts = [group.own("memory.stat"), *(level.read("memory.stat") for level in group.levels[1:])]
+    stats = [parse.flat(text or b"") for text in texts]
     if group.version == 2:
-        return [unified_level(level) for level in group.levels]
-    return [legacy_level(level, host_total) for level in group.levels]
+        levels = [unified_level(level, stat) for level, stat in zip(group.levels, stats, strict=True)]
+        return levels, memory.usage(stats[0], 2, swap=levels[0].swap_current)
+    levels = [legacy_level(level, stat, host_total) for level, stat in zip(group.levels, stats, strict=True)]
+    return levels, memory.usage(stats[0], 1)
 
 
-def unified_level(level: Level) -> memory.Level:
+def unified_level(level: Level, stat: Mapping[bytes, int]) -> memory.Level:
     """Source: Documentation/admin-guide/cgroup-v2.rst. A level without the controller has no limit."""
-    stat = parse.flat(level.read("memory.stat") or b"")
     reclaimable = sum(stat.get(key, 0) for key in (b"active_file", b"inactive_file", b"slab_reclaimable"))
     return memory.Level(limit(level, "memory.max"), limit(level, "memory.high"), number(level, "memory.current"), reclaimable,
                         limit(level, "memory.swap.max"), number(level, "memory.swap.current"))
 
 
-def legacy_level(level: Level, host_total: int) -> memory.Level:
+def legacy_level(level: Level, stat: Mapping[bytes, int], host_total: int) -> memory.Level:
     """Source: Documentation/admin-guide/cgroup-v1/memory.rst. No limit is a number near 2^63 there."""
-    stat = parse.flat(level.read("memory.stat") or b"")
     bound = legacy_limit(level, "memory.limit_in_bytes", host_total)
-    # memsw counts memory and swap together. At or above any amount the machine could have, it is no limit.
-    together = limit(level, "memory.memsw.limit_in_bytes")
-    swap = together - bound if together is not None and together < 1 << 62 and bound is not None else None
+    # memsw counts memory and swap together; without a limit of memory there is none of swap.
+    together = None if bound is None else limit(level, "memory.memsw.limit_in_bytes")
+    swap = None if together is None or bound is None or together >= NO_LIMIT else max(0, together - bound)
     reclaimable = stat.get(b"total_active_file", 0) + stat.get(b"total_inactive_file", 0)
-    return memory.Level(bound, None, number(level, "memory.usage_in_bytes"), reclaimable,
-                        None if swap is None else max(0, swap), stat.get(b"total_swap", 0))
+    return memory.Level(bound, None, number(level, "memory.usage_in_bytes"), reclaimable, swap, stat.get(b"total_swap", 0))
 
 
 def legacy_limit(level: Level, name: str, host_total: int) -> int | None:
     value = limit(level, name)
     return None if value is None or value >= host_total else value
-
-
-def memory_usage(group: Group) -> memory.Usage:
-    """What the container's own cgroup uses; nothing where it lacks the controller. Raises CgroupGone, ParseError."""
-    stat = parse.flat(group.own("memory.stat") or b"")
-    swap = parse.number(group.own("memory.swap.current") or b"0") if group.version == 2 else None
-    return memory.usage(stat, group.version, swap)
 
 
 def swappiness(group: Group) -> int | None:
@@ -73,12 +69,14 @@ def size_name(size: int) -> str:
     return f"{size >> 10}KB"
 
 
-def cpu_set(cgroups: Cgroups, online: tuple[int, ...]) -> tuple[int, ...]:
-    """The CPUs the container may run on: the *effective* cpuset, never the requested one. All online ones without a cpuset."""
+def cpu_set(cgroups: Cgroups, online: Callable[[], tuple[int, ...]]) -> tuple[int, ...]:
+    """The CPUs the container may run on: the *effective* cpuset, never the requested one.
+
+    The kernel keeps it within the online CPUs (kernel/cgroup/cpuset.c), so that those are asked for only without a cpuset.
+    """
     group = cgroups.group(b"cpuset")
     text = None if group is None else group.nearest("cpuset.cpus.effective" if group.version == 2 else "cpuset.effective_cpus")
-    allowed = () if text is None else parse.cpu_list(text)
-    return tuple(cpu for cpu in allowed if cpu in online) or online
+    return (() if text is None else parse.cpu_list(text)) or online()
 
 
 def cpu_usage(cgroups: Cgroups) -> CpuUsage:

@@ -62,9 +62,8 @@ class Sampler:
         if self._cgroups is None:
             return self._ledger.idle_ticks * TICK_NS
         try:
-            online = cpu_list(reader.read_text(f"{self._sys}/devices/system/cpu/online"))
-            cpus, usage = readings.cpu_set(self._cgroups, online), readings.cpu_usage(self._cgroups)
-            self._ledger = advance(self._ledger, boot_ns, cpus, usage)
+            cpus = readings.cpu_set(self._cgroups, self._online)
+            self._ledger = advance(self._ledger, boot_ns, cpus, readings.cpu_usage(self._cgroups))
         except reader.CgroupGone:
             pass
         except (OSError, ParseError) as error:
@@ -86,11 +85,14 @@ class Sampler:
         group = None if cgroups is None else cgroups.group(b"memory")
         if cgroups is None or group is None:
             return memory.memory(host, (), memory.Usage(), swap_hidden=self._swap_hidden)
+        levels, usage = readings.memory_state(group, host.bytes_of(b"MemTotal"))
         return memory.memory(
-            host, readings.memory_levels(group, host.bytes_of(b"MemTotal")), readings.memory_usage(group),
-            huge=readings.huge_pages(cgroups.group(b"hugetlb"), memory.host_huge_pages(host)),
+            host, levels, usage, huge=readings.huge_pages(cgroups.group(b"hugetlb"), memory.host_huge_pages(host)),
             swap_hidden=self._swap_hidden, swappiness=readings.swappiness(group),
         )
+
+    def _online(self) -> tuple[int, ...]:
+        return cpu_list(reader.read_text(f"{self._sys}/devices/system/cpu/online"))
 
     def _host_number(self, name: str) -> int:
         return int(reader.read_text(f"{self._proc}/sys/vm/{name}"))

@@ -11,14 +11,13 @@ Some facts about this file system (Linux 6.1 to 6.18, pyfuse3 3.3 to 3.5):
 - No handler waits for anything of the container: a reader cannot be killed while its request is being answered.
 """
 import errno
-import os
 import stat
 from collections.abc import Callable, Mapping
 
 import trio
 
-from eci_supervisor import native
 from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.linux.mount_api import clone_tree
 from eci_supervisor.procfs import fuse_library, tree
 from eci_supervisor.procfs.node import Dir, Tunable
 from eci_supervisor.procfs.sampler import Sampler
@@ -31,7 +30,6 @@ import pyfuse3  # after fuse_library
 CHECK_DEADLINE_S = 5.0
 FOREVER_S = 86400.0  # names and directories do not change
 OPTIONS = frozenset({"allow_other", "default_permissions", "fsname=eci", "subtype=eci", "nosuid", "nodev", "noexec"})
-SYS_OPEN_TREE, OPEN_TREE_CLONE, AT_FDCWD = 428, 1, -100
 
 TUNABLES: Mapping[bytes, Tunable] = {tree.PATHS[inode]: node for inode, node in tree.NODES.items() if isinstance(node, Tunable)}
 
@@ -65,14 +63,12 @@ class View(pyfuse3.Operations):
         except RuntimeError as error:  # libfuse has printed why
             raise OSError(errno.EIO, f"FUSE mount: {error}", mountpoint) from error
         self._mountpoint = mountpoint
-        path = native.ffi.new("char[]", os.fsencode(mountpoint))
-        flags = native.ffi.cast("int", OPEN_TREE_CLONE | os.O_CLOEXEC)
-        return OwnedFd(native.check_libc(native.lib.syscall(SYS_OPEN_TREE, native.ffi.cast("int", AT_FDCWD), path, flags), "open_tree"))
+        return clone_tree(mountpoint)
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Answers until cancelled; says started once two nodes read through the mount are what they must be. Raises NotServingError."""
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(pyfuse3.main)
+            nursery.start_soon(pyfuse3.main, 1, 1)  # no handler awaits anything, so more tasks would only cost
             with trio.fail_after(CHECK_DEADLINE_S):
                 # In a thread: the loop that answers must not be the one that asks.
                 await trio.to_thread.run_sync(self._check, abandon_on_cancel=True)

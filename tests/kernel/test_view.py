@@ -21,9 +21,10 @@ LIFE_S = 0.1
 FUSE_SUPER_MAGIC = 0x65735546
 
 
-@pytest.fixture
-def view(tmp_path: Path) -> Iterator[Served]:
-    with served(tmp_path) as serving:
+@pytest.fixture(scope="module")
+def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """One for all tests that leave it as useful as they found it."""
+    with served(tmp_path_factory.mktemp("view")) as serving:
         yield serving
 
 
@@ -51,11 +52,12 @@ def write_once(path: str, text: bytes, flags: int = 0) -> int:
         os.close(fd)
 
 
-def test_each_node_is_another_file(view: Served) -> None:
-    assert read_once(view.proc("uptime")) == b"0.00 0.00\n"  # nobody attached yet
-    assert read_once(view.proc("swaps")).startswith(b"Filename\t")
-    assert read_once(view.proc("meminfo")).startswith(b"MemTotal:")
-    assert read_once(view.proc(OVERCOMMIT)) == Path("/proc", OVERCOMMIT).read_bytes()
+def test_each_node_is_another_file(tmp_path: Path) -> None:
+    with served(tmp_path) as view:
+        assert read_once(view.proc("uptime")) == b"0.00 0.00\n"  # nobody attached yet
+        assert read_once(view.proc("swaps")).startswith(b"Filename\t")
+        assert read_once(view.proc("meminfo")).startswith(b"MemTotal:")
+        assert read_once(view.proc(OVERCOMMIT)) == Path("/proc", OVERCOMMIT).read_bytes()
 
 
 def test_uptime_counts_from_the_start_of_init(view: Served) -> None:
@@ -216,6 +218,7 @@ def test_a_shell_writes_it(view: Served) -> None:
 
 
 def test_a_shared_mapping_is_a_write(tunable: str) -> None:
+    assert write_once(tunable, b"1") == 1
     fd = os.open(tunable, os.O_RDWR)
     try:
         os.pread(fd, 10, 0)
