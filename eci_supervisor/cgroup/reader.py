@@ -115,11 +115,6 @@ class Cgroups:
             group.close()
 
 
-def container_directories(pid: int, proc: str = "/proc") -> tuple[str, ...]:
-    """The cgroup directories of `pid`, one for each mounted hierarchy, as paths of our mount namespace."""
-    return tuple(sorted({os.fsdecode(place.directory) for place in places_of(pid, proc).values()}))
-
-
 def places_of(pid: int, proc: str = "/proc") -> dict[bytes, parse.Place]:
     """Where `pid` is now. Raises OSError, ParseError."""
     return parse.places(read_text(f"{proc}/{pid}/cgroup"), read_text(f"{proc}/self/mountinfo"))

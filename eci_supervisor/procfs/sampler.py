@@ -23,8 +23,12 @@ class Sampler:
 
     def __init__(self, *, swap_hidden: bool = False, proc: str = "/proc", sys: str = "/sys",
                  on_fault: Callable[[str, Exception], None] = lambda _what, _error: None) -> None:
-        """`swap_hidden`: system mode. `on_fault` is told of a source that cannot be understood. `proc` and `sys` are the host's."""
+        """`swap_hidden`: system mode. `proc` and `sys` are the host's. Raises OSError, ParseError.
+
+        `on_fault` is told of a source that cannot be understood: once, until it can be again.
+        """
         self._proc, self._sys, self._swap_hidden, self._on_fault = proc, sys, swap_hidden, on_fault
+        self._faulty: set[str] = set()
         self._overcommit = tuple(self._host_number(name) for name in ("overcommit_ratio", "overcommit_kbytes"))
         self._cgroups: reader.Cgroups | None = None
         self._start_ns: int | None = None
@@ -64,20 +68,27 @@ class Sampler:
         try:
             cpus = readings.cpu_set(self._cgroups, self._online)
             self._ledger = advance(self._ledger, boot_ns, cpus, readings.cpu_usage(self._cgroups))
+            self._faulty.discard("cpu")
         except reader.CgroupGone:
             pass
         except (OSError, ParseError) as error:
-            self._on_fault("cpu", error)
+            self._fault("cpu", error)
         return self._ledger.idle_ticks * TICK_NS
 
     def _memory_now(self) -> memory.Memory:
         try:
             self._memory = self._read_memory(self._cgroups)
+            self._faulty.discard("memory")
         except reader.CgroupGone:
             pass
         except (OSError, ParseError) as error:
-            self._on_fault("memory", error)
+            self._fault("memory", error)
         return self._memory
+
+    def _fault(self, what: str, error: Exception) -> None:
+        if what not in self._faulty:
+            self._faulty.add(what)
+            self._on_fault(what, error)
 
     def _read_memory(self, cgroups: reader.Cgroups | None) -> memory.Memory:
         """Raises OSError, ParseError, CgroupGone."""

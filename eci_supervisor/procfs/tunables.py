@@ -69,6 +69,8 @@ class Tunables:
         except FileNotFoundError:
             return {}
         raw = json.loads(text)
+        if not isinstance(raw, dict) or not all(isinstance(value, str) for value in raw.values()):
+            raise ValueError(f"{self._path}: not the tunables of a container")
         return {name.encode("latin-1"): value.encode("latin-1") for name, value in raw.items()}
 
     def _save(self) -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from eci_supervisor.cgroup.reader import container_directories
+from eci_supervisor.cgroup.parse import UNIFIED
+from eci_supervisor.cgroup.reader import places_of
 from eci_supervisor.procfs.memory import parse_meminfo
 from tests.support.view import Served, served
 from tests.support.waiting import wait_until
@@ -45,7 +46,8 @@ class Hog:
     def __init__(self) -> None:
         # Python's own pages are charged before the limit is, so that the numbers below are the allocations' only.
         self.process = subprocess.Popen([sys.executable, "-c", HOG], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        [parent] = [path for path in container_directories(self.process.pid) if (Path(path) / memory_files(path)[0]).exists()]
+        places = places_of(self.process.pid)
+        parent = os.fsdecode((places.get(b"memory") or places[UNIFIED]).directory)
         self.cgroup = Path(parent) / f"eci-test-{os.getpid()}"
         self.cgroup.mkdir()
         (self.cgroup / memory_files(parent)[0]).write_text(str(LIMIT))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from eci_supervisor.cgroup.parse import ParseError
-from eci_supervisor.cgroup.reader import Cgroups, container_directories, places_of
+from eci_supervisor.cgroup.reader import Cgroups, places_of
 from eci_supervisor.procfs.memory import parse_meminfo
 from eci_supervisor.procfs.nodes import meminfo, swaps, uptime
 from eci_supervisor.procfs.sample import Sample
@@ -167,7 +167,7 @@ def test_a_text_of_another_shape_leaves_the_last_values(tmp_path: Path) -> None:
     assert values(expire(taking)) == before
     made.write("proc/meminfo", "what?\n")
     assert values(expire(taking)) == before
-    assert faults == ["memory", "memory"]
+    assert faults == ["memory"]
     taking.close()
 
 
@@ -190,11 +190,6 @@ def test_names_of_processes_cannot_move_the_start_time(name: bytes) -> None:
 def test_no_stat_of_a_process(text: bytes) -> None:
     with pytest.raises(ParseError):
         start_ticks(text)
-
-
-def test_where_a_container_is(tmp_path: Path) -> None:
-    made = hybrid(tmp_path)
-    assert container_directories(PID, made.proc) == tuple(f"{tmp_path}/{name}" for name in ("cg/pod/web", "cpu,cpuacct/c1", "cpuset/c1"))
 
 
 def test_a_cgroup_that_cannot_be_opened(tmp_path: Path) -> None:

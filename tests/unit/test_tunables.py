@@ -73,9 +73,10 @@ def test_a_value_that_cannot_be_kept_is_not_taken(root: str) -> None:
     assert tunables.value(NAME) == b"1\n"
 
 
-def test_a_file_that_is_not_ours(root: str) -> None:
-    Path(root, "tunables.json").write_text("{")
-    with pytest.raises(ValueError, match="Expecting"):
+@pytest.mark.parametrize("text", ["{", "[1]", '{"proc/sys/vm/overcommit_memory": 1}'])
+def test_a_file_that_is_not_ours(root: str, text: str) -> None:
+    Path(root, "tunables.json").write_text(text)
+    with pytest.raises(ValueError, match="Expecting|not the tunables"):
         open_tunables(root)
 
 
