@@ -76,7 +76,7 @@ def test_a_value_that_cannot_be_kept_is_not_taken(root: str) -> None:
 @pytest.mark.parametrize("text", ["{", "[1]", '{"proc/sys/vm/overcommit_memory": 1}'])
 def test_a_file_that_is_not_ours(root: str, text: str) -> None:
     Path(root, "tunables.json").write_text(text)
-    with pytest.raises(ValueError, match="Expecting|not the tunables"):
+    with pytest.raises(ValueError, match=r"Expecting|not the tunables"):
         open_tunables(root)
 
 
