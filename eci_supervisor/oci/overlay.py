@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from eci_supervisor.mounts.mountinfo import unescape
 
 # Options that change what the layers mean or what is written to them; ours must have them as the engine's has.
-KEPT = ("metacopy", "redirect_dir", "userxattr", "volatile")
+KEPT = ("metacopy", "redirect_dir", "userxattr", "volatile", "fsync")  # `volatile` is shown as fsync=volatile by newer kernels
 
 
 class OverlayError(ValueError):

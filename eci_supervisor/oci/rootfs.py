@@ -70,11 +70,11 @@ def stage_overlay(line: MountEntry, userns: int, ids: IdRange, area: str, target
         if upper:
             _fresh_work(f"{area}/{layers.upper}/{OVERLAY_WORK}")
         try:
-            tree = _by_layer(layers, options, os.path.basename(upper))
+            tree = by_layer(layers, options, os.path.basename(upper))
         except OSError as error:
             if error.errno != errno.EINVAL:  # no `lowerdir+` before Linux 6.7
                 raise
-            _by_string(layers, options, os.path.basename(upper), target)
+            by_string(layers, options, os.path.basename(upper), target)
         else:
             move_mount(tree.fileno(), target)
     return _beside(upper)
@@ -169,7 +169,7 @@ def _fresh_work(path: str) -> None:
     os.mkdir(path, 0o700)
 
 
-def _by_layer(layers: Layers, options: OverlayOptions, upper: str) -> OwnedFd:
+def by_layer(layers: Layers, options: OverlayOptions, upper: str) -> OwnedFd:
     """The overlay as a detached mount, each layer an option of its own: there is no limit to all of them together."""
     with fsopen("overlay") as context:
         fd = context.fileno()
@@ -187,7 +187,7 @@ def _by_layer(layers: Layers, options: OverlayOptions, upper: str) -> OwnedFd:
         return fsmount(fd, MOUNT_ATTR_NODEV)
 
 
-def _by_string(layers: Layers, options: OverlayOptions, upper: str, target: str) -> None:
+def by_string(layers: Layers, options: OverlayOptions, upper: str, target: str) -> None:
     """The same by mount(2), whose options are one page: links with names of one to three digits, relative to the layers' directory."""
     with _inside(layers.at):
         for index, path in enumerate((*layers.lower, *layers.data)):

@@ -2,6 +2,7 @@
 
 All of them are cloned before anything is staged, so that a bind of /run does not carry the staging area into the container.
 """
+import contextlib
 import errno
 import os
 import stat
@@ -93,26 +94,50 @@ def mount_of(fd: int, table: tuple[MountEntry, ...]) -> MountEntry:
 
 
 def _idmapped(tree: OwnedFd, source: str, path: str, lines: list[MountEntry], rules: SourceRules) -> Iterator[str]:
-    """Idmaps every mount of a detached tree as it should be; the warnings about those that cannot be."""
-    for index, line in enumerate(lines):
-        relative = b"" if index == 0 else line.path[len(os.fsencode(path).rstrip(b"/")) + 1 :]
-        shown = source if index == 0 else os.fsdecode(line.path)
-        try:
-            status = os.stat(relative, dir_fd=tree.fileno()) if relative else os.stat(tree.fileno())
-        except OSError:
-            continue  # hidden below another mount of the tree: nobody reaches it
-        what = Source(shown, status.st_uid, status.st_gid, private=private(path))
-        chosen = maps(mapping(what, rules.listed), what, rules.ids)
-        if chosen is None:
-            yield plain_warning(what)
-            continue
-        try:
-            mount_setattr(tree.fileno(), relative, userns=rules.user_namespace(chosen), what=shown)
-        except OSError as error:
-            if error.errno not in (errno.EINVAL, errno.EBUSY, errno.EPERM):
-                raise
-            if not line.idmapped:  # by the engine: its choice of ids stands
-                yield cannot_be_idmapped(shown, os.fsdecode(line.fstype))
+    """Idmaps a detached tree as its source's owner says; the warnings about what cannot be.
+
+    Of a detached tree the kernel changes the root alone, or all mounts in one call. So mounts below get the same map, or none.
+    """
+    root, below = _described(tree, source, path, lines)
+    chosen = mapping(root, rules.listed)
+    wanted = maps(chosen, root, rules.ids)
+    if wanted is None:
+        yield plain_warning(root)
+        return
+    alike = all(maps(mapping(one, rules.listed), one, rules.ids) == wanted for one in below)
+    if alike and _set_map(tree, rules.user_namespace(wanted), recursive=bool(below), what=source):
+        return
+    if below and _set_map(tree, rules.user_namespace(wanted), recursive=False, what=source):
+        yield from (below_warning(one.path, source) for one in below)
+    elif not lines[0].idmapped:  # by the engine: its choice of ids stands
+        yield cannot_be_idmapped(source, os.fsdecode(lines[0].fstype))
+
+
+def _described(tree: OwnedFd, source: str, path: str, lines: list[MountEntry]) -> tuple[Source, list[Source]]:
+    """The root of a tree and the mounts below it, as far as they are not hidden under others."""
+    reached = private(path)
+    status = os.stat(tree.fileno())
+    below = []
+    for line in lines[1:]:
+        with contextlib.suppress(OSError):
+            inner = os.stat(line.path[len(os.fsencode(path).rstrip(b"/")) + 1 :], dir_fd=tree.fileno(), follow_symlinks=False)
+            below.append(Source(os.fsdecode(line.path), inner.st_uid, inner.st_gid, reached))
+    return Source(source, status.st_uid, status.st_gid, reached), below
+
+
+def _set_map(tree: OwnedFd, userns: int, *, recursive: bool, what: str) -> bool:
+    """False where the kernel cannot: the file system does not allow it (EINVAL), it has a map already (EPERM), it is being written."""
+    try:
+        mount_setattr(tree.fileno(), userns=userns, recursive=recursive, what=what)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.EBUSY, errno.EPERM):
+            raise
+        return False
+    return True
+
+
+def below_warning(path: str, source: str) -> str:
+    return f"{path}, mounted below volume {source}, cannot share its ids: its files will show as nobody. Bind it as a volume of its own."
 
 
 def cannot_be_idmapped(path: str, fstype: str) -> str:

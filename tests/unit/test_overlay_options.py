@@ -36,6 +36,10 @@ def test_podman_and_what_must_be_taken_over() -> None:
     assert options.kept == ("redirect_dir=nofollow", "metacopy=on", "volatile", "userxattr")
 
 
+def test_what_newer_kernels_show_for_volatile() -> None:
+    assert parsed(b"rw,lowerdir=/a,upperdir=/u,workdir=/w,fsync=volatile").kept == ("fsync=volatile",)
+
+
 def test_layers_given_one_by_one() -> None:
     options = parsed(b"rw,lowerdir+=/a,lowerdir+=/b\\054c,datadir+=/d,upperdir=/u,workdir=/w")
     assert (options.lower, options.data) == (("/a", "/b,c"), ("/d",))

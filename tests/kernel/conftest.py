@@ -1,0 +1,18 @@
+"""Fixtures of the tests that need a kernel and root, and no container."""
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.kernel.ground import Ground, made_ground
+
+NUMBERS = count()
+
+
+@pytest.fixture
+def ground() -> Iterator[Ground]:
+    """Not below pytest's own directory: that is closed to container root."""
+    with made_ground(Path(f"/var/tmp/eci-ground-{os.getpid()}-{next(NUMBERS)}")) as made:
+        yield made
