@@ -1,10 +1,10 @@
 /* Children of the mounter, and what they become.
  *
  * A child shares our memory and file table (CLONE_VM | CLONE_FILES), so starting one costs a stack and a task, and a descriptor it makes
- * is ours. It has its own fs_struct and credentials, which is what setns(2) asks for. We wait for it on a futex that the kernel clears
- * when it lets go of our memory, with a deadline, and not by CLONE_VFORK: a walk through a FUSE of the container may hang in the kernel,
- * where even SIGKILL waits for that server's answer. Such a child is killed and left: it never runs an instruction of ours again, and
- * its slot stays taken until it is reaped. With all slots taken so, further work answers EIO.
+ * is ours. It has its own fs_struct and credentials, which is what setns(2) asks for. One waits ready, so that no caller pays for its birth.
+ * We wait on a futex with a deadline, and not by CLONE_VFORK: a walk through a FUSE of the container may hang in the kernel, where even
+ * SIGKILL waits for that server. Such a child is killed and left: it never runs an instruction of ours again, and its slot, stack and
+ * all, stays taken until it is reaped. With all slots taken so, further work answers EIO.
  */
 #include <linux/capability.h>
 #include <linux/futex.h>
@@ -22,83 +22,104 @@
 
 #include "mounter.h"
 
-enum { SLOTS = 8, STACK = 128 * 1024 };
+enum { SLOTS = 8, STACK = 128 * 1024, DEADLINE_MS = 2000, KILLED_MS = 100 };
 
 static struct slot {
 	char stack[STACK] __attribute__((aligned(16)));
 	int (*run)(void *arg);
 	void *arg;
 	int result;
-	int tid;		/* cleared by the kernel when the child has left our memory */
-	pid_t stuck;		/* killed after its deadline, not yet reaped */
-} slots[SLOTS];
+	uint32_t go, done;	/* futexes */
+	pid_t pid;		/* 0: free. Not reaped until then, so that the number stays its own */
+} slots[SLOTS], *ready;
 
-static int start(void *opaque)
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Waits until `*futex` is set, at most `ms` (for ever if negative); whether it is. errno is not asked: a child shares it. */
+static bool wait_set(uint32_t *futex, int64_t ms)
+{
+	int64_t left, until = now_ms() + ms;
+
+	while (!__atomic_load_n(futex, __ATOMIC_ACQUIRE)) {
+		struct timespec timeout;
+
+		left = until - now_ms();
+		if (ms >= 0 && left <= 0)
+			return false;
+		timeout = (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
+		syscall(SYS_futex, futex, FUTEX_WAIT_PRIVATE, 0, ms < 0 ? NULL : &timeout, NULL, 0);
+	}
+	return true;
+}
+
+static void set(uint32_t *futex)
+{
+	__atomic_store_n(futex, 1, __ATOMIC_RELEASE);
+	syscall(SYS_futex, futex, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+static int child(void *opaque)
 {
 	struct slot *slot = opaque;
 
-	/* The mounter's end is the end of its children: nothing is done for a container that nobody answers for. */
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);	/* nothing is done for a container that nobody answers for */
+	wait_set(&slot->go, -1);
 	slot->result = slot->run(slot->arg);
+	set(&slot->done);
 	return 0;
 }
 
-/* 0, or -ETIMEDOUT after the deadline. */
-static int wait_cleared(int *tid, int deadline_ms)
-{
-	struct timespec until;
-	int now;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += deadline_ms / 1000;
-	until.tv_nsec += (deadline_ms % 1000) * 1000000L;
-	if (until.tv_nsec >= 1000000000L) {
-		until.tv_sec++;
-		until.tv_nsec -= 1000000000L;
-	}
-	while ((now = __atomic_load_n(tid, __ATOMIC_ACQUIRE)) != 0)
-		if (syscall(SYS_futex, tid, FUTEX_WAIT_BITSET, now, &until, NULL, FUTEX_BITSET_MATCH_ANY) < 0 && errno == ETIMEDOUT)
-			return -ETIMEDOUT;
-	return 0;
-}
-
-static struct slot *free_slot(void)
+static struct slot *spawn(void)
 {
 	pid_t dead;
 
 	while ((dead = waitpid(-1, NULL, WNOHANG | __WALL)) > 0)
 		for (int i = 0; i < SLOTS; i++)
-			if (slots[i].stuck == dead)
-				slots[i].stuck = 0;
-	for (int i = 0; i < SLOTS; i++)
-		if (!slots[i].stuck && !slots[i].tid)
-			return &slots[i];
+			if (slots[i].pid == dead)
+				slots[i].pid = 0;
+	for (int i = 0; i < SLOTS; i++) {
+		struct slot *slot = &slots[i];
+
+		if (slot->pid)
+			continue;
+		slot->go = slot->done = 0;
+		slot->pid = clone(child, slot->stack + STACK, CLONE_VM | CLONE_FILES, slot);
+		if (slot->pid > 0)
+			return slot;
+		slot->pid = 0;
+	}
 	return NULL;
 }
 
-/* What run(arg) returns in a child; -EIO if it does not end within CHILD_DEADLINE_MS. `arg` must not be on a stack that such a child
- * could still be made to write to by the kernel: buffers of system calls belong on the child's own stack. */
-int eci_in_child(int (*run)(void *arg), void *arg)
+void eci_child_ready(void)
 {
-	struct slot *slot = free_slot();
-	pid_t pid;
+	if (!ready)
+		ready = spawn();
+}
+
+/* What run(arg) returns in a child; -EIO if it does not end in time. `newborn`: born in the namespaces we are in now. Buffers of system
+ * calls that may hang belong on the child's own stack: the kernel may still write to them when we have gone on. */
+int eci_in_child(int (*run)(void *arg), void *arg, bool newborn)
+{
+	struct slot *slot = newborn || !ready ? spawn() : ready;
 
 	if (!slot)
 		return -EIO;
+	if (slot == ready)
+		ready = NULL;
 	slot->run = run;
 	slot->arg = arg;
-	slot->result = -EIO;
-	pid = clone(start, slot->stack + STACK, CLONE_VM | CLONE_FILES | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID, slot, &slot->tid,
-		    NULL, &slot->tid);
-	if (pid < 0) {
-		slot->tid = 0;
-		return -EIO;
-	}
-	if (wait_cleared(&slot->tid, CHILD_DEADLINE_MS) == 0)
+	set(&slot->go);
+	if (wait_set(&slot->done, DEADLINE_MS))
 		return slot->result;
-	slot->stuck = pid;	/* not reaped yet, so the number is still its own */
-	kill(pid, SIGKILL);
-	wait_cleared(&slot->tid, 100);
+	kill(slot->pid, SIGKILL);
+	wait_set(&slot->done, KILLED_MS);
 	return -EIO;
 }
 
@@ -106,47 +127,38 @@ int eci_id_valid(const struct caller *caller)
 {
 	uint64_t id = caller->id;
 
-	return ioctl(caller->notify, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) < 0 ? -errno : 0;
+	return result(ioctl(caller->notify, SECCOMP_IOCTL_NOTIF_ID_VALID, &id));
 }
 
 /* Opens those of a task's namespaces that `which` names by letter: u, m, p, n, i, t (uts). */
 int eci_open_namespaces(int proc, struct namespaces *ns, const char *which)
 {
-	static const struct { char letter; const char *path; size_t where; } known[] = {
-		{ 'u', "ns/user", offsetof(struct namespaces, user) }, { 'm', "ns/mnt", offsetof(struct namespaces, mnt) },
-		{ 'p', "ns/pid", offsetof(struct namespaces, pid) }, { 'n', "ns/net", offsetof(struct namespaces, net) },
-		{ 'i', "ns/ipc", offsetof(struct namespaces, ipc) }, { 't', "ns/uts", offsetof(struct namespaces, uts) },
+	const struct { char letter; const char *path; int *fd; } known[] = {
+		{ 'u', "ns/user", &ns->user }, { 'm', "ns/mnt", &ns->mnt }, { 'p', "ns/pid", &ns->pid },
+		{ 'n', "ns/net", &ns->net }, { 'i', "ns/ipc", &ns->ipc }, { 't', "ns/uts", &ns->uts },
 	};
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		int *fd = (int *)((char *)ns + known[i].where);
-
 		if (!strchr(which, known[i].letter))
 			continue;
-		*fd = openat(proc, known[i].path, O_RDONLY | O_CLOEXEC);
-		if (*fd < 0)
+		*known[i].fd = openat(proc, known[i].path, O_RDONLY | O_CLOEXEC);
+		if (*known[i].fd < 0)
 			return -errno;
 	}
 	return 0;
 }
 
 /* The numbers of the line of /proc/PID/status that starts with `key`; how many there are. */
-static size_t numbers(const char *status, const char *key, uint32_t *to, size_t room)
+static int numbers(const char *status, const char *key, uint32_t *to, int room)
 {
 	const char *line = strstr(status, key);
-	size_t n = 0;
+	int n = 0;
 
-	if (!line)
-		return 0;
-	line += strlen(key);
-	while (n < room && *line && *line != '\n') {
-		char *end;
-		unsigned long value = strtoul(line, &end, 10);
-
-		if (end == line)
+	for (line = line ? line + strlen(key) : ""; n < room; n++) {
+		line += strspn(line, " \t");
+		if (*line < '0' || *line > '9')
 			break;
-		to[n++] = (uint32_t)value;
-		line = end + strspn(end, " \t");
+		to[n] = (uint32_t)strtoul(line, (char **)&line, 10);
 	}
 	return n;
 }
@@ -155,24 +167,20 @@ static int read_status(struct caller *caller)
 {
 	static char status[32768];	/* the groups are what can be many */
 	cleanup_fd int fd = openat(caller->proc, "status", O_RDONLY | O_CLOEXEC);
-	size_t got = 0, levels;
-	uint32_t tgid;
+	size_t got = 0;
 	ssize_t n;
 	const char *caps;
 
-	if (fd < 0)
-		return -errno;
-	while (got < sizeof(status) - 1 && (n = read(fd, status + got, sizeof(status) - 1 - got)) > 0)
+	while (fd >= 0 && got < sizeof(status) - 1 && (n = read(fd, status + got, sizeof(status) - 1 - got)) > 0)
 		got += (size_t)n;
 	status[got] = 0;
 	caps = strstr(status, "\nCapEff:\t");
-	levels = numbers(status, "\nNStgid:", (uint32_t *)caller->tgid_in, MAX_LEVELS);
+	caller->levels = numbers(status, "\nNStgid:", caller->tgid_in, MAX_LEVELS);
 	if (!caps || numbers(status, "\nUid:", caller->uid, 4) != 4 || numbers(status, "\nGid:", caller->gid, 4) != 4 ||
-	    numbers(status, "\nTgid:", &tgid, 1) != 1 || numbers(status, "\nNSpid:", (uint32_t *)caller->tid_in, MAX_LEVELS) != levels)
-		return -EIO;
+	    numbers(status, "\nNSpid:", caller->tid_in, MAX_LEVELS) != caller->levels)
+		return -ENOENT;
 	caller->caps = strtoull(caps + strlen("\nCapEff:\t"), NULL, 16);
-	caller->tgid = (pid_t)tgid;
-	caller->levels = (int)levels;
+	caller->tgid = caller->tgid_in[0];
 	caller->ngroups = numbers(status, "\nGroups:", caller->groups, MAX_GROUPS);
 	return 0;
 }
@@ -180,37 +188,28 @@ static int read_status(struct caller *caller)
 /* -EACCES for a caller under an LSM label that is not ours: its profile may say `deny mount`, and the kernel would ask ours. */
 static int same_label(const struct caller *caller)
 {
-	cleanup_fd int fd = -1;
+	cleanup_fd int fd = eci.label[0] ? openat(caller->proc, "attr/current", O_RDONLY | O_CLOEXEC) : -1;
 	char label[sizeof(eci.label)] = "";
 
 	if (!eci.label[0])
 		return 0;
-	fd = openat(caller->proc, "attr/current", O_RDONLY | O_CLOEXEC);
-	if (fd < 0 || read(fd, label, sizeof(label) - 1) < 0)
-		return -EACCES;
-	return strcmp(label, eci.label) ? -EACCES : 0;
+	return fd < 0 || read(fd, label, sizeof(label) - 1) < 0 || strcmp(label, eci.label) ? -EACCES : 0;
 }
 
 /* Takes hold of the blocked thread: look first, then ask whether the notification still stands. -ENOENT: it is gone. */
 int eci_look(struct caller *caller, bool with_net)
 {
-	char path[32];
+	char path[16];
 	int ret;
 
-	snprintf(path, sizeof(path), "%d", caller->tid);
+	snprintf(path, sizeof(path), "%u", caller->tid);
 	caller->proc = openat(eci.proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (caller->proc < 0)
+	if (caller->proc < 0 || eci_open_namespaces(caller->proc, &caller->ns, with_net ? "umpn" : "ump") < 0)
 		return -ENOENT;
-	ret = eci_open_namespaces(caller->proc, &caller->ns, with_net ? "umpn" : "ump");
-	if (ret < 0)
-		return ret == -EMFILE ? -EIO : -ENOENT;
 	caller->root = openat(caller->proc, "root", O_PATH | O_CLOEXEC);
 	caller->cwd = openat(caller->proc, "cwd", O_PATH | O_CLOEXEC);
-	if (caller->root < 0 || caller->cwd < 0)
+	if (caller->root < 0 || caller->cwd < 0 || read_status(caller) < 0)
 		return -ENOENT;
-	ret = read_status(caller);
-	if (ret < 0)
-		return ret;
 	ret = same_label(caller);
 	return eci_id_valid(caller) < 0 ? -ENOENT : ret;
 }
@@ -224,35 +223,27 @@ void eci_forget(struct caller *caller)
 		eci_close(fds[i]);
 }
 
-/* In a child: the caller's ids. Still with our capabilities (SECBIT_NO_SETUID_FIXUP), because the numbers are the host's. */
-int eci_take_ids(const struct caller *caller)
-{
-	if (syscall(SYS_setgroups, caller->ngroups, caller->groups) < 0 ||
-	    syscall(SYS_setresgid, caller->gid[0], caller->gid[1], caller->gid[2]) < 0 ||
-	    syscall(SYS_setresuid, caller->uid[0], caller->uid[1], caller->uid[2]) < 0)
-		return -errno;
-	if (caller->gid[3] != caller->gid[1])
-		syscall(SYS_setfsgid, caller->gid[3]);
-	if (caller->uid[3] != caller->uid[1])
-		syscall(SYS_setfsuid, caller->uid[3]);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);	/* a change of ids clears it */
-	return 0;
-}
-
-/* In a child that has taken the ids and joined the container's user namespace: the caller's mount namespace, root, cwd, user namespace
- * and effective capabilities, in the one order in which each step is still allowed. What follows has the caller's authority, no more. */
-int eci_enter(const struct caller *caller)
+/* In a child: the caller's ids, mount namespace, root, cwd, user namespace and effective capabilities, in the one order in which each
+ * step is still allowed. What follows has the caller's authority, no more. */
+int eci_become(const struct caller *caller)
 {
 	struct __user_cap_header_struct header = { .version = _LINUX_CAPABILITY_VERSION_3 };
 	struct __user_cap_data_struct caps[2] = { { .effective = (uint32_t)caller->caps, .permitted = (uint32_t)caller->caps },
 						  { .effective = (uint32_t)(caller->caps >> 32), .permitted = (uint32_t)(caller->caps >> 32) } };
 
-	if (setns(caller->ns.mnt, CLONE_NEWNS) < 0 || fchdir(caller->root) < 0 || chroot(".") < 0)
+	/* The host's numbers, so before the user namespace; SECBIT_NO_SETUID_FIXUP keeps our capabilities until then. */
+	if (syscall(SYS_setgroups, caller->ngroups, caller->groups) < 0 ||
+	    syscall(SYS_setresgid, caller->gid[0], caller->gid[1], caller->gid[2]) < 0 ||
+	    syscall(SYS_setresuid, caller->uid[0], caller->uid[1], caller->uid[2]) < 0)
 		return -errno;
-	if (fchdir(caller->cwd) < 0)	/* not searchable by the caller: then no relative path of its leads anywhere */
+	syscall(SYS_setfsgid, caller->gid[3]);
+	syscall(SYS_setfsuid, caller->uid[3]);
+	prctl(PR_SET_PDEATHSIG, SIGKILL);	/* a change of ids clears it */
+	if (setns(eci.container.user, CLONE_NEWUSER) < 0 || setns(caller->ns.mnt, CLONE_NEWNS) < 0 || fchdir(caller->root) < 0 ||
+	    chroot(".") < 0 || fchdir(caller->cwd) < 0)
 		return -errno;
 	/* EINVAL: we are in it already. The caller's is the container's or below it, so that we may. */
 	if (setns(caller->ns.user, CLONE_NEWUSER) < 0 && errno != EINVAL)
 		return -errno;
-	return syscall(SYS_capset, &header, caps) < 0 ? -errno : 0;
+	return result(syscall(SYS_capset, &header, caps));
 }

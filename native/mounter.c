@@ -19,7 +19,7 @@
 
 enum { PACKET_MAX = 128 * 1024, RECORDS_MAX = 1024 };
 
-struct mounter eci = { .container = { -1, -1, -1, -1, -1, -1 }, .init = -1, .init_root = -1, .nodes = -1 };
+struct mounter eci = { .init = -1 };
 
 /* ---- start ---- */
 
@@ -31,48 +31,41 @@ static void must(bool done, const char *what)
 	exit(1);
 }
 
-static int mount_new(const char *type, const char *at, unsigned int attributes)
+static bool mount_new(const char *type, const char *at, unsigned int attributes)
 {
-	cleanup_fd int context = fsopen(type, FSOPEN_CLOEXEC);
-	cleanup_fd int mount = -1;
+	cleanup_fd int context = fsopen(type, FSOPEN_CLOEXEC), mount = -1;
 
-	if (context < 0 || fsconfig(context, 6 /* CMD_CREATE */, NULL, NULL, 0) < 0)
-		return -1;
+	if (context < 0 || fsconfig(context, FSCONFIG_CREATE, NULL, NULL, 0) < 0)
+		return false;
 	mount = fsmount(context, FSMOUNT_CLOEXEC, attributes);
-	if (mount < 0 || move_mount(mount, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) < 0)
-		return -1;
-	return 0;
+	return mount >= 0 && move_mount(mount, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) == 0;
 }
 
 /* A small tmpfs as our root: what we can reach is what we need. `nodes` is the FUSE mount, taken over where the kernel allows no clone. */
 static void make_home(int fuse_root)
 {
 	const unsigned int plain = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-	int nodes = open_tree(fuse_root, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
-	int file;
+	cleanup_fd int nodes = open_tree(fuse_root, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), file = -1;
 
 	if (nodes < 0)
 		nodes = fuse_root;
-	must(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "a mount namespace of our own");
-	must(mount_new("tmpfs", "/proc", plain) == 0 && chdir("/proc") == 0, "a root of our own");
-	must(syscall(SYS_pivot_root, ".", ".") == 0 && umount2(".", MNT_DETACH) == 0 && chdir("/") == 0, "pivot_root");
-	must(chmod("/", 0755) == 0 && mkdir("/proc", 0555) == 0 && mkdir("/nodes", 0555) == 0 && mkdir("/tree", 0555) == 0 &&
-	     mkdir("/directory", 0555) == 0, "our root");
-	file = open("/file", O_CREAT | O_EXCL | O_CLOEXEC, 0444);
-	must(file >= 0 && fchmod(file, 0444) == 0, "our root");
-	close(file);
-	must(mount_new("proc", "/proc", plain) == 0, "a procfs of our own");
-	must(eci_attributes(nodes, plain, 0, 0) == 0 && move_mount(nodes, "", AT_FDCWD, "/nodes", MOVE_MOUNT_F_EMPTY_PATH) == 0, "nodes");
-	close(nodes);
-	if (fuse_root != nodes)
+	else
 		close(fuse_root);
-	must(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0, "our root");
+	must(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "a mount namespace of our own");
+	must(mount_new("tmpfs", "/proc", plain) && chdir("/proc") == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
+	     umount2(".", MNT_DETACH) == 0 && chdir("/") == 0, "a root of our own");
+	must(chmod("/", 0755) == 0 && mkdir("/proc", 0555) == 0 && mkdir("/nodes", 0555) == 0 && mkdir("/tree", 0555) == 0 &&
+	     mkdir("/directory", 0555) == 0 && (file = open("/file", O_CREAT | O_CLOEXEC, 0444)) >= 0, "what is in it");
+	must(mount_new("proc", "/proc", plain), "a procfs of our own");
+	must(eci_attributes(nodes, plain, 0, 0) == 0 && move_mount(nodes, "", AT_FDCWD, "/nodes", MOVE_MOUNT_F_EMPTY_PATH) == 0, "nodes");
+	must(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0, "a read-only root");
 }
 
-/* The stage is home without procfs and nodes. */
-static void make_stage(void)
+/* The stage is home without procfs and nodes. Then what this kernel offers, by trying. `without_pidns`: as before 6.18, for tests. */
+static void make_stage(bool without_pidns)
 {
-	struct place place;
+	cleanup_fd int context = -1, label = -1, root = -1;
+	struct place nodes, masks;
 
 	eci.home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	eci.home_pid = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
@@ -83,18 +76,13 @@ static void make_stage(void)
 	must(setns(eci.home, CLONE_NEWNS) == 0, "home");
 	eci.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	eci.nodes = open("/nodes", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	must(eci.proc >= 0 && eci.nodes >= 0 && eci_place(eci.nodes, &place) == 0, "nodes");
-	eci.nodes_dev = place.dev;
-	must(eci_place(eci.home_root = open("/", O_PATH | O_CLOEXEC), &place) == 0, "our root");
-	eci.masks_dev = place.dev;
-}
-
-/* What this kernel offers, by trying. `without_pidns`: behave as before Linux 6.18, for tests. */
-static void probe(bool without_pidns)
-{
-	cleanup_fd int context = fsopen("proc", FSOPEN_CLOEXEC), label = open("/proc/self/attr/current", O_RDONLY | O_CLOEXEC);
-
-	eci.has_pidns = !without_pidns && context >= 0 && fsconfig(context, 5 /* SET_FD */, "pidns", NULL, eci.home_pid) == 0;
+	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	must(eci.proc >= 0 && eci_place(eci.nodes, &nodes) == 0 && eci_place(root, &masks) == 0, "what is at home");
+	eci.nodes_dev = nodes.dev;
+	eci.masks_dev = masks.dev;
+	context = fsopen("proc", FSOPEN_CLOEXEC);
+	eci.has_pidns = !without_pidns && fsconfig(context, FSCONFIG_FD, "pidns", NULL, eci.home_pid) == 0;
+	label = open("/proc/self/attr/current", O_RDONLY | O_CLOEXEC);
 	if (label < 0 || read(label, eci.label, sizeof(eci.label) - 1) < 0)
 		eci.label[0] = 0;
 }
@@ -144,7 +132,7 @@ static int parse(struct packet *packet, const char *buffer, size_t size)
 /* A path of a tree: relative, and it stays below. */
 static bool inner_path(const char *path)
 {
-	char slashed[512];
+	char slashed[sizeof(eci.plans[0].entries[0].path) + 2];
 
 	if (!*path || *path == '/' || snprintf(slashed, sizeof(slashed), "/%s/", path) >= (int)sizeof(slashed))
 		return false;
@@ -159,28 +147,25 @@ static int plan(const struct packet *packet, struct reply *reply)
 
 	if (!request->count || request->count > MAX_ENTRIES)
 		return -EBADMSG;
-	for (uint32_t i = 0; i < to->count; i++)
-		if (to->entries[i].cover == COVER_NODE)
-			eci_close(&to->entries[i].node);
-	to->count = 0;
+	eci_spare_drop();
+	for (; to->count; to->count--)
+		eci_close(&to->entries[to->count - 1].node);
 	to->read_only = request->flags & 1;
-	for (uint32_t i = 0; i < request->count; i++) {
-		struct entry *entry = &to->entries[i];
-		const char *path = packet->strings[i][0];
+	for (; to->count < request->count; to->count++) {
+		struct entry *entry = &to->entries[to->count];
+		const char *path = packet->strings[to->count][0];
 		char node[sizeof(entry->path) + 8];
 
 		snprintf(reply->what, sizeof(reply->what), "%s", path);
-		if (!inner_path(path) || strlen(path) >= sizeof(entry->path) || packet->what[i] < COVER_READONLY || packet->what[i] > COVER_SELF)
+		*entry = (struct entry){ .cover = packet->what[to->count], .node = -1 };
+		if (!inner_path(path) || entry->cover < COVER_READONLY || entry->cover > COVER_SELF)
 			return -EBADMSG;
-		*entry = (struct entry){ .cover = packet->what[i], .node = -1 };
 		strcpy(entry->path, path);
-		if (entry->cover == COVER_NODE) {
-			snprintf(node, sizeof(node), "%s/%s", request->tree == TREE_PROC ? "proc" : "sys", path);
+		snprintf(node, sizeof(node), "%s/%s", request->tree == TREE_PROC ? "proc" : "sys", path);
+		if (entry->cover == COVER_NODE)
 			entry->node = openat(eci.nodes, node, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-			if (entry->node < 0)
-				return -errno;
-		}
-		to->count = i + 1;
+		if (entry->cover == COVER_NODE && entry->node < 0)
+			return -errno;
 	}
 	return 0;
 }
@@ -188,27 +173,24 @@ static int plan(const struct packet *packet, struct reply *reply)
 /* Takes hold of a container by its init, once. Cannot hurt the host: descriptors are opened, nothing is entered. */
 static int container(const struct request *request)
 {
-	char path[32];
+	char path[16];
 	int ret;
 
 	if (eci.init >= 0 || !request->pid)
 		return -EBADMSG;
 	snprintf(path, sizeof(path), "%u", request->pid);
-	eci.init = openat(eci.proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (eci.init < 0)
-		return -errno;
-	ret = eci_open_namespaces(eci.init, &eci.container, "umpnit");
-	eci.init_root = openat(eci.init, "root", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	return ret == 0 && eci.init_root < 0 ? -errno : ret;
+	ret = eci.init = result(openat(eci.proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC));
+	if (ret >= 0)
+		ret = eci.init_root = result(openat(eci.init, "root", O_PATH | O_DIRECTORY | O_CLOEXEC));
+	return ret < 0 ? ret : eci_open_namespaces(eci.init, &eci.container, "umpnit");
 }
 
 static int carry_out(const struct packet *packet, struct reply *reply)
 {
 	const struct request *request = packet->request;
-	const char *const (*strings)[2] = (const char *const (*)[2])packet->strings;
-	bool needs_container = request->kind > REQUEST_CONTAINER;
+	strings_t strings = (strings_t)packet->strings;
 
-	if (needs_container && (eci.init < 0 || !eci.plans[TREE_PROC].count || !eci.plans[TREE_SYSFS].count))
+	if (request->kind > REQUEST_CONTAINER && (eci.init < 0 || !eci.plans[TREE_PROC].count || !eci.plans[TREE_SYSFS].count))
 		return -EBADMSG;
 	switch (request->kind) {
 	case REQUEST_PLAN:
@@ -221,9 +203,7 @@ static int carry_out(const struct packet *packet, struct reply *reply)
 				return -EBADMSG;
 		return eci_write_sysctls(strings, request->count, reply);
 	case REQUEST_ATTACH:
-		if (!request->count || *strings[0][0] != '/')
-			return -EBADMSG;
-		return eci_attach_first(strings[0][0], request->flags & 1, strings + 1, request->count - 1, reply);
+		return request->count && *strings[0][0] == '/' ? eci_attach_first(strings, request->count, request->flags & 1, reply) : -EBADMSG;
 	case REQUEST_PROVE:
 		return eci_prove(reply);
 	case REQUEST_EMULATE:
@@ -269,6 +249,10 @@ static int serve(int socket)
 		eci_close(&packet.fd);
 		if (send(socket, &reply, sizeof(reply), MSG_NOSIGNAL) != sizeof(reply))
 			return 1;
+		/* What the next caller would have to wait for. */
+		eci_child_ready();
+		if (eci.first[TREE_PROC].dev)
+			eci_spare_ready();
 	}
 	return 0;
 }
@@ -286,8 +270,7 @@ int main(int argc, char **argv)
 	umask(0);
 	must(socket >= 0 && fuse_root >= 0 && fcntl(socket, F_SETFD, FD_CLOEXEC) == 0, "usage: eci-mounter SOCKET FUSE_ROOT");
 	make_home(fuse_root);
-	make_stage();
-	probe(argc > 3 && !strcmp(argv[3], "without-pidns"));
+	make_stage(argc > 3 && !strcmp(argv[3], "without-pidns"));
 	must(send(socket, &(struct reply){ 0 }, sizeof(struct reply), MSG_NOSIGNAL) == sizeof(struct reply), "ready");
 	return serve(socket);
 }

@@ -26,6 +26,7 @@ from eci_supervisor.mounts.mounter import Mounter
 from tests.support import filtered
 
 FIRST_ID: Final = 100000
+NOTIFIED = ("mount", "umount2")
 ROOT: Final = "/mnt"  # where the container's root lies before it pivots, in its own mount namespace
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 0x1, 0x20, 0x1000, 0x4000, 1 << 18, 1 << 19
 MNT_DETACH = 2
@@ -227,7 +228,7 @@ def _task(fd: OwnedFd, request: bytes) -> None:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         filtered.LIBC.prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: setuid cleared it, and only an exec would bring it back
         function, args, notified = pickle.loads(request)
-        listener = [filtered.install(filtered.notifying(("mount", "umount2")))] if notified else []
+        listener = [filtered.install(filtered.notifying(NOTIFIED))] if notified else []
         send_with_fds(connection, str(os.getpid()).encode(), listener)
         for one in listener:
             os.close(one)
