@@ -147,7 +147,7 @@ int eci_attach_first(strings_t strings, size_t count, bool cgroup, struct reply 
 	struct job job = { .strings = strings, .count = count, .cgroup = cgroup, .trees = { -1, -1 }, .reply = reply };
 	int ret = 0;
 
-	for (int kind = 0; kind < TREES && ret == 0; kind++) {
+	for (enum tree_kind kind = 0; kind < TREES && ret == 0; kind++) {
 		struct place place;
 
 		ret = job.trees[kind] = eci_tree(kind, NULL, "", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
@@ -230,10 +230,8 @@ int eci_prove(struct reply *reply)
 
 	if (setns(eci.container.pid, CLONE_NEWPID) < 0)
 		return -errno;
-	for (int kind = 0; kind < TREES && ret == 0; kind++) {
-		job.kind = kind;
+	for (job.kind = 0; job.kind < TREES && ret == 0; job.kind++)
 		ret = eci_in_child(refused, &job, true);
-	}
 	if (setns(eci.home_pid, CLONE_NEWPID) < 0)
 		_exit(1);
 	return ret;

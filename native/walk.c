@@ -19,10 +19,12 @@
 
 enum { LINKS_MAX = 40, PROC_ROOT_INO = 1 };
 
+enum own { OWN_NOTHING, OWN_PROCESS, OWN_TASKS, OWN_THREAD, OWN_FDS };
+
 struct walk {
 	struct caller *caller;
 	int at, links;		/* O_PATH of the directory reached */
-	enum { OWN_NOTHING, OWN_PROCESS, OWN_TASKS, OWN_THREAD, OWN_FDS } own;	/* what of the caller's that directory is */
+	enum own own;		/* what of the caller's that directory is */
 	bool thread;		/* OWN_FDS is the thread's, not the process's */
 	char rest[2 * PATH_MAX];
 };
@@ -136,10 +138,11 @@ static int own_descriptor(struct walk *walk, int number)
 }
 
 /* What of the caller's `name`, in the directory reached, is. */
-static int owned(struct walk *walk, const char *name)
+static enum own owned(struct walk *walk, const char *name)
 {
 	const struct caller *caller = walk->caller;
-	int was = walk->own, level;
+	enum own was = walk->own;
+	int level;
 
 	if (was == OWN_NOTHING && *name >= '1' && *name <= '9' && at_procfs_root(walk->at)) {
 		level = level_of(caller, walk->at);
