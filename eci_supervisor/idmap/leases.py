@@ -4,8 +4,8 @@ One file is one *reference* of one container to one range, `START.KEY`; a range 
 that join another's user namespace add a reference of their own. A file appears whole or not at all (written aside, then renamed), and
 its name says all that take() needs to know, so that two hundred containers cost one listing of a directory.
 
-A reference may go when its container is gone, however it went: its init (or, before that is known, its creator) is dead, its cgroups
-are empty or gone, and no process on the host has a user namespace with the range's map. The last is for a creator that was killed
+A reference may go when its container is gone, however it went: its init is dead, and its cgroups are empty or gone. Before its init is
+known: its creator is dead, and no process on the host has a user namespace with the range's map, for a creator may have been killed
 after the runtime had made the container and before anybody had noted its init. That a supervisor died says nothing.
 """
 import fcntl
@@ -177,11 +177,12 @@ class Leases:
     def _drop(self, references: list[Reference], wanted: list[Reference], *, by_creator: bool = False) -> list[Reference]:
         """Removes those `wanted` references whose container is gone, from the directory and from `references`; returns them."""
         leases = [self._read(one) for one in wanted]
-        dead = [lease.reference for lease in leases if not lease.in_use(creator_counts=not by_creator)]
-        # A range that is mapped, but by no known init, keeps its last references; one that others hold too does not need ours.
-        mapped = mapped_starts() if dead else set()
+        dead = {lease.reference: lease for lease in leases if not lease.in_use(creator_counts=not by_creator)}
+        # Whose init was never noted may run all the same: a range that is mapped then keeps its last reference. It is asked for those
+        # alone, because a look at every process costs, and another state directory's containers may map the same ids.
+        mapped = mapped_starts() if any(not lease.init_pid for lease in dead.values()) else set()
         held = {one.start for one in references if one not in dead}
-        gone = [one for one in dead if one.start not in mapped or one.start in held]
+        gone = [one for one, lease in dead.items() if lease.init_pid or one.start not in mapped or one.start in held]
         for one in gone:
             os.unlink(f"{self._directory}/{one}")
             references.remove(one)
