@@ -44,9 +44,10 @@ def at_register(index: int, cubes: list[Cube]) -> list[Cube]:
     return [(mask << 64 * index, value << 64 * index) for mask, value in cubes]
 
 
-def both(left: Iterable[Cube], right: Iterable[Cube]) -> list[Cube]:
-    """The intersection."""
-    right = list(right)
+def both(left: list[Cube], right: list[Cube], limit: int) -> list[Cube]:
+    """The intersection. Raises TooManyCubesError where it could be more than `limit`."""
+    if len(left) * len(right) > limit:
+        raise TooManyCubesError(f"more than {limit} rules")
     return [
         (mask | other, value | wanted)
         for mask, value in left for other, wanted in right

@@ -21,6 +21,7 @@ PASSING = frozenset({ALLOW, LOG})
 NOT_WITH_A_LISTENER = frozenset({"SECCOMP_FILTER_FLAG_TSYNC"})
 WAIT_KILLABLE = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
 COMPLEMENT_LIMIT = 512
+COVERED_LIMIT = 8192
 
 # What the kernel judges by the container's own namespaces: allowed in system mode, whatever capabilities the engine thought of.
 SYSTEM = frozenset({
@@ -60,7 +61,7 @@ def _cubes(rule: Rule) -> Iterator[cubes.Cube]:
         found = [cubes.EVERYTHING]
         for arg in conditions:
             compared = cubes.of_comparison(arg["op"], arg["value"], arg.get("valueTwo") or 0)
-            found = cubes.both(found, cubes.at_register(arg["index"], compared))
+            found = cubes.both(found, cubes.at_register(arg["index"], compared), COVERED_LIMIT)
         yield from found
 
 
@@ -75,8 +76,8 @@ def _args(cube: cubes.Cube) -> list[Rule]:
 
 def _rest(name: str, rules: list[Rule], action: Rule) -> list[Rule]:
     """Our action for what the engine's rules for a call leave to a default that allows."""
-    covered = [cube for rule in rules for cube in _cubes(rule)]
     try:
+        covered = [cube for rule in rules for cube in _cubes(rule)]
         rest = cubes.complement(covered, COMPLEMENT_LIMIT)
     except cubes.TooManyCubesError as error:
         raise ProfileRefused(f"the seccomp profile's argument rules for {name} are too many to turn around: simplify them") from error

@@ -51,25 +51,24 @@ class Repeat:
 
 
 class Kept:
-    """Results whose answer came too late, for KEPT_S: a signal voids a notification, and the kernel issues the call again.
+    """Calls that succeeded but whose answer came too late, for KEPT_S: a signal voids a notification, and the kernel issues the call again.
 
     Without it the second umount would find nothing to umount. Where the runtime can set WAIT_KILLABLE_RECV it is never needed.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._errnos: dict[Repeat, tuple[float, int]] = {}
+        self._until: dict[Repeat, float] = {}
 
-    def keep(self, repeat: Repeat, errno: int) -> None:
+    def keep(self, repeat: Repeat) -> None:
         now = self._clock()
-        self._errnos = {key: value for key, value in self._errnos.items() if value[0] > now}
-        if len(self._errnos) < KEPT_LIMIT:
-            self._errnos[repeat] = (now + KEPT_S, errno)
+        self._until = {key: until for key, until in self._until.items() if until > now}
+        if len(self._until) < KEPT_LIMIT:
+            self._until[repeat] = now + KEPT_S
 
-    def take(self, repeat: Repeat) -> int | None:
-        """The errno that the call should have had, once."""
-        until, errno = self._errnos.pop(repeat, (0.0, 0))
-        return errno if until > self._clock() else None
+    def take(self, repeat: Repeat) -> bool:
+        """Whether the call has been done already; said once."""
+        return self._until.pop(repeat, 0.0) > self._clock()
 
 
 class Effects:
@@ -112,8 +111,8 @@ class Effects:
     async def _emulate(self, thread: Answering, call: Call, effect: Effect, *, may_continue: bool) -> None:
         # Only what cannot be undone is kept: a tree whose caller was gone is detached, and made anew when the call repeats.
         repeat = None if isinstance(effect, MountTree) else _repeat(thread, call)
-        if repeat and (errno := self._kept.take(repeat)) is not None:
-            self._answer(thread, call, Done.EMULATED, errno)
+        if repeat and self._kept.take(repeat):
+            self._answer(thread, call, Done.EMULATED, 0)
             return
         outcome = await self._mounter.emulate(effect, Caller(thread.notify_fd, call.id, call.tid))
         if outcome.not_tree:
@@ -123,8 +122,8 @@ class Effects:
                 self._answer(thread, call, Done.DENIED, outcome.errno or EIO, outcome)
         elif not outcome.undone:
             self._tell(call, Done.EMULATED, outcome.errno, outcome.pid or None, outcome.uid)
-        elif repeat:
-            self._kept.keep(repeat, outcome.errno)
+        elif repeat and outcome.errno == 0:
+            self._kept.keep(repeat)
 
     def _answer(self, thread: Answering, call: Call, done: Done, errno: int, outcome: Outcome | None = None) -> None:
         pid, uid = _caller(call, outcome)  # before the answer: it may be the last thing the caller waits for

@@ -120,16 +120,16 @@ class EventRing:
         return replace(event, seq=seq, id=self.event_id(seq))
 
     async def wait_beyond(self, seq: int) -> None:
-        """Returns once there is an event numbered above `seq`."""
+        """Returns once there is an event numbered above `seq`; who calls it again and again is held off HOLD_OFF_S each time."""
+        await trio.sleep(max(0.0, self._held_until - time.monotonic()))
         while self.last <= seq:
             async with self._turn:
-                await trio.sleep(max(0.0, self._held_until - time.monotonic()))
                 lib.eci_ring_arm(self._ring)
                 if self.last > seq:
                     break
                 await trio.lowlevel.wait_readable(self._wake.fileno())
                 os.eventfd_read(self._wake.fileno())
-                self._held_until = time.monotonic() + HOLD_OFF_S
+        self._held_until = time.monotonic() + HOLD_OFF_S
 
     def close(self) -> None:
         if self._ring:

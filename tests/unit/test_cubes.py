@@ -45,7 +45,7 @@ def test_a_complement_holds_where_no_rule_does_and_once(rules: list[tuple[int, t
 
 @given(conditions, conditions, st.integers(0, 12), st.integers(0, 12))
 def test_both_is_the_intersection(left: tuple[str, int, int], right: tuple[str, int, int], x: int, y: int) -> None:
-    found = cubes.both(cubes.at_register(0, cubes.of_comparison(*left)), cubes.at_register(3, cubes.of_comparison(*right)))
+    found = cubes.both(cubes.at_register(0, cubes.of_comparison(*left)), cubes.at_register(3, cubes.of_comparison(*right)), 5000)
     expected = compared(left[0], x, *left[1:]) and compared(right[0], y, *right[1:])
     assert holding(found, x | y << 192) == int(expected)
 

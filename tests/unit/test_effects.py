@@ -1,0 +1,161 @@
+"""Verdicts carried out, with a mounter and a serving thread that behave as such."""
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from errno import EINVAL, EIO, ENOENT
+
+import pytest
+import trio
+
+from eci_supervisor.model.emulation import Caller, MounterGone, MounterStuck, Outcome
+from eci_supervisor.model.event import Event
+from eci_supervisor.model.notification import Call, Text
+from eci_supervisor.model.verdict import Effect, MountTree, UmountTree
+from eci_supervisor.policy.table import RULES
+from eci_supervisor.seccomp.effects import Effects, Kept, Repeat
+from eci_supervisor.seccomp.ring import EventRing
+
+INDEX = {rule.name: number for number, rule in enumerate(RULES)}
+PROC = {0: Text(b"proc"), 1: Text(b"/t"), 2: Text(b"proc"), 4: Text(b"")}
+
+
+@dataclass
+class Answers:
+    """A serving thread whose callers are there, or gone."""
+
+    notify_fd: int = 9
+    present: bool = True
+    sent: list[tuple[int, str, int]] = field(default_factory=list)
+
+    def answer(self, notification: int, errno: int) -> bool:
+        self.sent.append((notification, "answer", errno))
+        return self.present
+
+    def continue_(self, notification: int) -> bool:
+        self.sent.append((notification, "continue", 0))
+        return self.present
+
+
+@dataclass
+class Mounts:
+    """A mounter that says what it was told to say, in order."""
+
+    says: list[Outcome | Exception]
+    done: list[tuple[Effect, Caller]] = field(default_factory=list)
+
+    async def emulate(self, effect: Effect, caller: Caller) -> Outcome:
+        await trio.lowlevel.checkpoint()
+        self.done.append((effect, caller))
+        said = self.says.pop(0)
+        if isinstance(said, Exception):
+            raise said
+        return said
+
+
+@dataclass
+class Scene:
+    mounts: Mounts
+    events: list[Event]
+    judge: Callable[[Call], None]
+    answers: Answers
+
+
+@pytest.fixture
+def scene() -> Iterator[Callable[..., Scene]]:
+    ring = EventRing()
+
+    def made(*says: Outcome | Exception, present: bool = True) -> Scene:
+        events: list[Event] = []
+        mounts, answers = Mounts(list(says)), Answers(present=present)
+        judge = Effects(mounts, ring, events.append, container="web1", root="/run/runc").on(answers)
+        return Scene(mounts, events, lambda call: trio.run(judge, call), answers)
+
+    yield made
+    ring.close()
+
+
+def call(rule: str, texts: dict[int, Text], number: int = 1) -> Call:
+    args = (0, 1, 2, 0, 0, 0)
+    return Call(id=number, tid=os.getpid(), arch=0xC000003E, nr=165, args=args, ip=3, rule=INDEX[rule], texts=texts, received_ns=1)
+
+
+UMOUNT = {0: Text(b"/t")}
+
+
+def test_a_denial_is_answered_here(scene: Callable[..., Scene]) -> None:
+    seen = scene()
+    seen.judge(call("umount2.tree", {0: Text(b"")}))
+    assert seen.answers.sent == [(1, "answer", ENOENT)]
+    told = [(event.verdict, event.errno, event.rule, event.uid) for event in seen.events]
+    assert told == [("deny", ENOENT, "umount2.tree", os.geteuid())]
+
+
+def test_the_mounter_answers_what_it_did(scene: Callable[..., Scene]) -> None:
+    seen = scene(Outcome(0, uid=100000, pid=77))
+    seen.judge(call("mount.new_tree", PROC))
+    assert seen.answers.sent == []
+    assert isinstance(seen.mounts.done[0][0], MountTree)
+    assert seen.mounts.done[0][1] == Caller(9, 1, os.getpid())
+    assert [(e.verdict, e.errno, e.uid, e.pid, e.args["target"]) for e in seen.events] == [("emulate", 0, 100000, 77, "/t")]
+
+
+def test_no_tree_is_continued_where_the_kernel_checks(scene: Callable[..., Scene]) -> None:
+    seen = scene(Outcome(0, not_tree=True))
+    seen.judge(call("umount2.tree", UMOUNT))
+    assert seen.answers.sent == [(1, "continue", 0)]
+    assert [(event.verdict, event.checks) for event in seen.events] == [("continue", ("LOCK",))]
+
+
+def test_no_tree_is_refused_where_nothing_checks(scene: Callable[..., Scene]) -> None:
+    seen = scene(Outcome(EINVAL, not_tree=True))
+    seen.judge(call("mount.new_tree", PROC))
+    assert seen.answers.sent == [(1, "answer", EINVAL)]
+
+
+@pytest.mark.parametrize("error", [MounterGone("gone"), MounterStuck("stuck"), ValueError("a defect")])
+def test_our_own_failure_is_eio_and_one_event(scene: Callable[..., Scene], error: Exception) -> None:
+    seen = scene(error)
+    seen.judge(call("umount2.tree", UMOUNT))
+    assert seen.answers.sent == [(1, "answer", EIO)]
+    assert [(event.verdict, event.errno) for event in seen.events] == [("fail", EIO)]
+    assert ("mounter" if isinstance(error, MounterGone | MounterStuck) else "handler") in seen.events[0].why
+
+
+def test_a_caller_that_is_gone_makes_no_event(scene: Callable[..., Scene]) -> None:
+    seen = scene(Outcome(0, not_tree=True), present=False)
+    seen.judge(call("umount2.tree", UMOUNT))
+    assert seen.events == []
+
+
+def test_an_umount_whose_answer_was_lost_is_not_done_twice(scene: Callable[..., Scene]) -> None:
+    seen = scene(Outcome(0, undone=True), Outcome(EINVAL))
+    for number in (1, 2, 3):
+        seen.judge(call("umount2.tree", UMOUNT, number))
+    assert [type(effect) for effect, _ in seen.mounts.done] == [UmountTree, UmountTree]  # for 1 and 3
+    assert seen.answers.sent == [(2, "answer", 0)]
+    assert [(event.verdict, event.errno) for event in seen.events] == [("emulate", 0), ("emulate", EINVAL)]
+
+
+@pytest.mark.parametrize(("rule", "texts", "outcome"), [
+    ("mount.new_tree", PROC, Outcome(0, undone=True)),  # detached again: the repeated call makes a new one
+    ("umount2.tree", UMOUNT, Outcome(ENOENT, undone=True)),  # nothing was done
+])  # fmt: skip
+def test_what_was_not_done_is_done_by_the_repeated_call(
+    scene: Callable[..., Scene], rule: str, texts: dict[int, Text], outcome: Outcome,
+) -> None:
+    seen = scene(outcome, Outcome(0))
+    seen.judge(call(rule, texts, 1))
+    seen.judge(call(rule, texts, 2))
+    assert len(seen.mounts.done) == 2
+    assert [event.verdict for event in seen.events] == ["emulate"]
+
+
+def test_a_result_is_kept_for_a_second_and_said_once() -> None:
+    now = 100.0
+    kept = Kept(lambda: now)
+    repeats = [Repeat(9, tid, 1, 2, 3, (), 4) for tid in range(3)]
+    for repeat in repeats[:2]:
+        kept.keep(repeat)
+    assert [kept.take(repeats[0]), kept.take(repeats[0]), kept.take(repeats[2])] == [True, False, False]
+    now = 101.0
+    assert not kept.take(repeats[1])
