@@ -5,7 +5,8 @@
 | no                       | 100000 and 4095 ranges of 65536 behind it                        |
 | yes                      | what both files give it, cut into ranges of 65536                |
 
-In either case less every range that overlaps another line of one of the files: useradd gives 100000 to the first user.
+In either case less every range that overlaps another line of one of the files (useradd gives 100000 to the first user), or the ids that
+hosts give to their own users: a line `eci:0:65536` must not make container root host root.
 """
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ from eci_supervisor.model.ids import RANGE_SIZE, IdRange
 
 OWNER = "eci"
 DEFAULT = IdRange(100_000, 4096 * RANGE_SIZE)
+HOST_USERS = IdRange(0, 65536)
 _ID_LIMIT = 0xFFFFFFFF  # (uid_t)-1 is no id
 
 
@@ -44,7 +46,7 @@ class Pool:
 def pool(subuid: str, subgid: str) -> Pool:
     """The pool that the two files leave us."""
     uids, gids = tuple(lines(subuid)), tuple(lines(subgid))
-    others = tuple(ids for owner, ids in uids + gids if owner != OWNER)
+    others = (HOST_USERS, *(ids for owner, ids in uids + gids if owner != OWNER))
     if not any(owner == OWNER for owner, _ in uids + gids):
         return Pool((DEFAULT,), others, from_file=False)
     areas = tuple(common([ids for owner, ids in uids if owner == OWNER], [ids for owner, ids in gids if owner == OWNER]))

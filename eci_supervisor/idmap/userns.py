@@ -5,9 +5,9 @@ A user namespace lives while an fd of it is open: the child that was made to cre
 import contextlib
 import os
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
+from types import TracebackType
 
 from eci_supervisor.idmap.maps import Extent, IdMaps
 from eci_supervisor.linux import namespaces
@@ -20,19 +20,48 @@ _PR_SET_PDEATHSIG = 1
 
 def user_namespace(maps: IdMaps) -> OwnedFd:
     """An fd of a new user namespace with these maps; its process is gone when this returns."""
-    with _Child(lambda: namespaces.unshare(CLONE_NEWUSER)) as pid:
-        for name, extents in (("uid_map", maps.uids), ("gid_map", maps.gids)):
-            fd = os.open(f"/proc/{pid}/{name}", os.O_WRONLY | os.O_CLOEXEC)
+    with UserNamespaces() as made:
+        return OwnedFd(os.dup(made.fd(maps)))
+
+
+class UserNamespaces:
+    """User namespaces by their maps, each made once. At the end their fds are closed and their processes, long dead by then, reaped."""
+
+    def __init__(self) -> None:
+        self._made: dict[IdMaps, OwnedFd] = {}
+        self._pids: list[int] = []
+
+    def fd(self, maps: IdMaps) -> int:
+        """An fd of the user namespace with these maps, which stays ours."""
+        if maps not in self._made:
+            pid = namespaces.idle_child(CLONE_NEWUSER)
+            self._pids.append(pid)
             try:
-                os.write(fd, "".join(f"{e.inside} {e.outside} {e.size}\n" for e in extents).encode())
+                _write(f"/proc/{pid}/uid_map", maps.uids)
+                _write(f"/proc/{pid}/gid_map", maps.gids)
+                self._made[maps] = OwnedFd(os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC))
             finally:
-                os.close(fd)
-        return OwnedFd(os.open(f"/proc/{pid}/ns/user", os.O_RDONLY | os.O_CLOEXEC))
+                os.kill(pid, signal.SIGKILL)
+        return self._made[maps].fileno()
+
+    def __enter__(self) -> "UserNamespaces":
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for user in self._made.values():
+            user.close()
+        for pid in self._pids:
+            os.waitpid(pid, 0)
+
+
+def _write(path: str, extents: tuple[Extent, ...]) -> None:
+    with OwnedFd(os.open(path, os.O_WRONLY | os.O_CLOEXEC)) as fd:
+        os.write(fd.fileno(), "".join(f"{e.inside} {e.outside} {e.size}\n" for e in extents).encode())
 
 
 def maps_of(user: int) -> IdMaps:
     """The maps of the user namespace of an fd, read through a child that joined it."""
-    with _Child(lambda: namespaces.setns(user, CLONE_NEWUSER)) as pid:
+    with _Joined(user) as pid:
         return IdMaps(_extents(f"/proc/{pid}/uid_map"), _extents(f"/proc/{pid}/gid_map"))
 
 
@@ -87,11 +116,11 @@ def _extents(path: str) -> tuple[Extent, ...]:
         return tuple(Extent(*map(int, line.split())) for line in file)
 
 
-class _Child:
-    """A forked process that has done `act` and then waits to be killed; raises what `act` raised there."""
+class _Joined:
+    """A forked process that has joined a user namespace and then waits to be killed; raises what joining raised there."""
 
-    def __init__(self, act: Callable[[], None]) -> None:
-        self._act = act
+    def __init__(self, user: int) -> None:
+        self._user = user
         self._pid = 0
 
     def __enter__(self) -> int:
@@ -107,13 +136,13 @@ class _Child:
         if answer != b"0":
             self.__exit__()
             code = int(answer or b"10")  # ECHILD: it died without a word
-            raise OSError(code, f"{os.strerror(code)}: user namespace")
+            raise OSError(code, f"{os.strerror(code)}: setns user")
         return self._pid
 
     def _be(self, write: int) -> None:
         """The child's whole life; nobody waits for it if its parent is killed, so it goes along."""
         try:
-            self._act()
+            namespaces.setns(self._user, CLONE_NEWUSER)
             lib.prctl(_PR_SET_PDEATHSIG, ffi.cast("unsigned long", signal.SIGKILL))  # last: a change of credentials clears it
             os.write(write, b"0")
         except OSError as error:

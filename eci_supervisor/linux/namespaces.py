@@ -1,10 +1,13 @@
 """Namespaces: entering new ones, joining others, asking who owns one."""
 import fcntl
 import os
-from typing import Final
+import signal
+import struct
+from typing import Final, NoReturn
 
 from eci_supervisor.linux.fds import OwnedFd
-from eci_supervisor.native import check_libc, lib
+from eci_supervisor.linux.syscall import CLONE3, syscall
+from eci_supervisor.native import check_libc, ffi, lib
 
 CLONE_NEWTIME: Final = 0x80
 CLONE_NEWNS: Final = 0x20000
@@ -21,12 +24,34 @@ NAMES: Final = {
     CLONE_NEWPID: "pid", CLONE_NEWNET: "net",
 }
 
+_PR_SET_PDEATHSIG = 1
 _NS_GET_USERNS = 0xB701
 _NS_GET_NSTYPE = 0xB703
 
 
 def unshare(flags: int) -> None:
     check_libc(lib.unshare(flags), f"unshare {flags:#x}")
+
+
+def idle_child(flags: int) -> int:
+    """The pid of a child in new namespaces, which are there when this returns: nobody waits for the child to run.
+
+    It only waits for SIGKILL and must be reaped. Python's fork would run its hooks, and then the child would still have to unshare.
+    """
+    parent = os.getpid()
+    arguments = struct.pack("=8Q", flags, 0, 0, 0, signal.SIGCHLD, 0, 0, 0)
+    pid = syscall(CLONE3, arguments, len(arguments), what=f"clone {flags:#x}")
+    if pid == 0:
+        _idle(parent)
+    return pid
+
+
+def _idle(parent: int) -> NoReturn:
+    """A child's whole life; nobody kills it if its parent is killed, so it goes along."""
+    lib.prctl(_PR_SET_PDEATHSIG, ffi.cast("unsigned long", signal.SIGKILL))
+    while os.getppid() == parent:
+        signal.pause()
+    os._exit(0)
 
 
 def setns(fd: int, kind: int) -> None:

@@ -14,6 +14,7 @@ FSOPEN: Final = 430
 FSCONFIG: Final = 431
 FSMOUNT: Final = 432
 FSPICK: Final = 433
+CLONE3: Final = 435
 OPENAT2: Final = 437
 MOUNT_SETATTR: Final = 442
 

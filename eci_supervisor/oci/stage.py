@@ -9,8 +9,8 @@ import os
 import stat
 from dataclasses import dataclass, field
 
-from eci_supervisor.idmap.maps import IdMaps, shifted
-from eci_supervisor.idmap.userns import user_namespace
+from eci_supervisor.idmap.maps import shifted
+from eci_supervisor.idmap.userns import UserNamespaces
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.fsuid import FileSystemIds
 from eci_supervisor.linux.mount_api import mount, mount_setattr, move_mount
@@ -85,7 +85,8 @@ def stage(request: StageRequest) -> Staged:
     _must_be_reachable(request.stage_dir)
     before = os.umask(0)  # a mount point's mode is not the engine's business
     try:
-        return _Stage(request).run()
+        with UserNamespaces() as user_namespaces:
+            return _Stage(request, user_namespaces).run()
     finally:
         os.umask(before)
 
@@ -95,7 +96,7 @@ class _Stage:
     """One staging: what has come of it so far."""
 
     request: StageRequest
-    user_namespaces: dict[IdMaps, OwnedFd] = field(default_factory=dict)
+    user_namespaces: UserNamespaces
     warnings: list[str] = field(default_factory=list)
     mounts: list[Mount] = field(default_factory=list)
     late: list[LateBind] = field(default_factory=list)
@@ -124,7 +125,7 @@ class _Stage:
 
     def _clones(self, table: tuple[MountEntry, ...]) -> dict[int, Clone]:
         """A clone for each bind of the spec, by its index."""
-        rules = SourceRules(self.request.ids, self.request.identity, table, self._user_namespace)
+        rules = SourceRules(self.request.ids, self.request.identity, table, self.user_namespaces.fd)
         clones = {}
         for index, wanted in enumerate(self.request.mounts):
             if wanted.is_bind:
@@ -132,14 +133,9 @@ class _Stage:
                 self.warnings += clones[index].warnings
         return clones
 
-    def _user_namespace(self, maps: IdMaps) -> int:
-        if maps not in self.user_namespaces:
-            self.user_namespaces[maps] = user_namespace(maps)
-        return self.user_namespaces[maps].fileno()
-
     def _rootfs(self, engine: OwnedFd, table: tuple[MountEntry, ...], target: str) -> str | None:
         """The rootfs at `target`; the work directory of an overlay ("" without upper layer), None for a plain directory."""
-        userns = self._user_namespace(shifted(self.request.ids))
+        userns = self.user_namespaces.fd(shifted(self.request.ids))
         line = overlay_at(engine, table)
         if line is not None:
             area = f"{self.request.stage_dir}/layers"

@@ -41,6 +41,11 @@ def test_a_line_of_ours_counts_where_both_files_have_it() -> None:
     assert list(pool("eci:200000:200000\n", "").ranges()) == []
 
 
+def test_no_line_gives_a_container_the_ids_of_the_hosts_users() -> None:
+    assert [ids.start for ids in pool("eci:0:262144\n", "eci:0:262144\n").ranges()] == [65_536, 131_072, 196_608]
+    assert [ids.start for ids in pool("eci:1000:196608\n", "eci:1000:196608\n").ranges()] == [66_536, 132_072]
+
+
 def test_lines_that_are_none_are_skipped() -> None:
     assert list(lines("# a comment\n\nalice:1\nbob:x:1\nbob:1:0\nbob: 5:5\n1000:7:4294967290\n")) == [("1000", IdRange(7, 4294967288))]
 
@@ -51,7 +56,7 @@ def test_ranges_are_disjoint_and_nobody_elses(subuid: list[tuple[str, IdRange]],
     found = list(source.ranges())
     assert all(ids.count == RANGE_SIZE for ids in found)
     assert all(left.end <= right.start for left, right in pairwise(found))
-    others = [ids for owner, ids in subuid + subgid if owner != "eci"]
+    others = [IdRange(0, 65536), *(ids for owner, ids in subuid + subgid if owner != "eci")]
     assert not any(ids.overlaps(other) for ids in found for other in others)
     if source.from_file:
         for entries in (subuid, subgid):
