@@ -2,11 +2,9 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from errno import EIO
 from typing import Protocol, assert_never
 
-from eci_supervisor.linux.process import start_time
 from eci_supervisor.model.emulation import Caller, MounterFailed, Outcome
 from eci_supervisor.model.event import Event
 from eci_supervisor.model.notification import Call
@@ -14,11 +12,10 @@ from eci_supervisor.model.verdict import Continue, Deny, Effect, Emulate, MountT
 from eci_supervisor.seccomp.callers import who
 from eci_supervisor.seccomp.events import event_of
 from eci_supervisor.seccomp.handlers import decide
+from eci_supervisor.seccomp.repeats import Kept, repeat_of
 from eci_supervisor.seccomp.ring import Done, EventRing
 from eci_supervisor.seccomp.serve import raw_event
 
-KEPT_S = 1.0
-KEPT_LIMIT = 256
 LOG = logging.getLogger(__name__)
 
 
@@ -35,40 +32,6 @@ class Answering(Protocol):
     def notify_fd(self) -> int: ...
     def answer(self, notification: int, errno: int) -> bool: ...
     def continue_(self, notification: int) -> bool: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Repeat:
-    """What a call that a signal took away has in common with the same call when it comes again, under another id."""
-
-    listener: int
-    tid: int
-    start: int
-    arch: int
-    nr: int
-    args: tuple[int, ...]
-    ip: int
-
-
-class Kept:
-    """Calls that succeeded but whose answer came too late, for KEPT_S: a signal voids a notification, and the kernel issues the call again.
-
-    Without it the second umount would find nothing to umount. Where the runtime can set WAIT_KILLABLE_RECV it is never needed.
-    """
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._until: dict[Repeat, float] = {}
-
-    def keep(self, repeat: Repeat) -> None:
-        now = self._clock()
-        self._until = {key: until for key, until in self._until.items() if until > now}
-        if len(self._until) < KEPT_LIMIT:
-            self._until[repeat] = now + KEPT_S
-
-    def take(self, repeat: Repeat) -> bool:
-        """Whether the call has been done already; said once."""
-        return self._until.pop(repeat, 0.0) > self._clock()
 
 
 class Effects:
@@ -110,11 +73,15 @@ class Effects:
 
     async def _emulate(self, thread: Answering, call: Call, effect: Effect, *, may_continue: bool) -> None:
         # Only what cannot be undone is kept: a tree whose caller was gone is detached, and made anew when the call repeats.
-        repeat = None if isinstance(effect, MountTree) else _repeat(thread, call)
-        if repeat and self._kept.take(repeat):
-            self._answer(thread, call, Done.EMULATED, 0)
-            return
-        outcome = await self._mounter.emulate(effect, Caller(thread.notify_fd, call.id, call.tid))
+        repeat = None if isinstance(effect, MountTree) else repeat_of(thread.notify_fd, call)
+        async with self._kept.in_turn(repeat):
+            if repeat and self._kept.take(repeat):
+                if not self._answer(thread, call, Done.EMULATED, 0):
+                    self._kept.keep(repeat)  # another signal
+                return
+            outcome = await self._mounter.emulate(effect, Caller(thread.notify_fd, call.id, call.tid))
+            if repeat and outcome.undone and outcome.errno == 0:
+                self._kept.keep(repeat)
         if outcome.not_tree:
             if may_continue:
                 self._continue(thread, call, outcome)
@@ -122,13 +89,13 @@ class Effects:
                 self._answer(thread, call, Done.DENIED, outcome.errno or EIO, outcome)
         elif not outcome.undone:
             self._tell(call, Done.EMULATED, outcome.errno, outcome.pid or None, outcome.uid)
-        elif repeat and outcome.errno == 0:
-            self._kept.keep(repeat)
 
-    def _answer(self, thread: Answering, call: Call, done: Done, errno: int, outcome: Outcome | None = None) -> None:
+    def _answer(self, thread: Answering, call: Call, done: Done, errno: int, outcome: Outcome | None = None) -> bool:
         pid, uid = _caller(call, outcome)  # before the answer: it may be the last thing the caller waits for
-        if thread.answer(call.id, errno):
+        answered = thread.answer(call.id, errno)
+        if answered:
             self._tell(call, done, errno, pid, uid)
+        return answered
 
     def _continue(self, thread: Answering, call: Call, outcome: Outcome | None = None) -> None:
         pid, uid = _caller(call, outcome)
@@ -152,9 +119,3 @@ def _caller(call: Call, outcome: Outcome | None) -> tuple[int | None, int | None
     if outcome is not None and outcome.uid is not None:
         return outcome.pid or None, outcome.uid
     return who(call.tid, time.time_ns())
-
-
-def _repeat(thread: Answering, call: Call) -> Repeat | None:
-    """None if the thread is gone: nothing of it will come again."""
-    start = start_time(call.tid)
-    return None if start is None else Repeat(thread.notify_fd, call.tid, start, call.arch, call.nr, call.args, call.ip)

@@ -3,8 +3,8 @@ from collections.abc import Mapping
 
 from eci_supervisor.model.event import Event
 from eci_supervisor.model.verdict import Continue
-from eci_supervisor.policy.arch import abi_of
-from eci_supervisor.policy.table import RULES, Ask
+from eci_supervisor.policy.arch import Abi, abi_of, number
+from eci_supervisor.policy.table import NOTIFIED, RULES, Ask, Rule
 from eci_supervisor.seccomp.ring import Done, RawEvent
 
 TEXT_LIMIT = 256  # characters of one string
@@ -52,6 +52,17 @@ def _checks(raw: RawEvent) -> tuple[str, ...]:
             return ()
 
 
+def _name(abi: Abi | None, nr: int) -> str:
+    """A call that no rule was found for, or none yet."""
+    return next((call for call in NOTIFIED if abi and number(abi, call) == nr), f"syscall {nr}")
+
+
+def _why(raw: RawEvent, rule: Rule | None) -> str:
+    if raw.done is Done.FAILED and rule is None:
+        return NO_RULE
+    return FAILURES.get(raw.done) or (rule.why if rule else NO_RULE)
+
+
 def event_of(raw: RawEvent, *, container: str, root: str) -> Event:
     """`raw` as an event of `container`, as its engine calls it, below the runtime's --root.
 
@@ -59,11 +70,10 @@ def event_of(raw: RawEvent, *, container: str, root: str) -> Event:
     """
     rule = RULES[raw.rule] if raw.rule >= 0 else None
     abi = abi_of(raw.arch, raw.nr)
-    call = rule.call if rule else f"syscall {raw.nr}"
-    why = FAILURES.get(raw.done) if rule else NO_RULE
+    call = rule.call if rule else _name(abi, raw.nr)
     return Event(
         id=raw.id, time=raw.time_ns / 1e9, container=container, root=root, pid=raw.pid or raw.tid, tid=raw.tid, uid=raw.uid,
         call=call, abi=abi.value if abi else f"{raw.arch:#x}", args=_arguments(call, raw), verdict=VERDICTS[raw.done], errno=raw.errno,
-        rule=rule.name if rule else "none", why=why or (rule.why if rule else NO_RULE), checks=_checks(raw),
+        rule=rule.name if rule else "none", why=_why(raw, rule), checks=_checks(raw),
         duration_us=raw.duration_ns / 1e3,
     )

@@ -3,6 +3,7 @@ import os
 import select
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from errno import EINPROGRESS, EIO, ENOENT
 from functools import cache
@@ -181,11 +182,12 @@ class ServingThread:
         """Answers for a thread that hangs in a caller's memory. The thread sets the timer, at most once a second, before it reads."""
         while True:
             await trio.lowlevel.wait_readable(self._timer.fileno())
-            os.read(self._timer.fileno(), 8)
+            with suppress(BlockingIOError):  # the thread has set it again meanwhile
+                os.read(self._timer.fileno(), 8)
             stuck = ffi.new("struct eci_call *")
             if not (notification := lib.eci_serve_reading(self._server, stuck)):
                 continue
-            await trio.sleep(stuck.received_ns / 1e9 + STUCK_S - time.monotonic())
+            await trio.sleep(max(0.0, stuck.received_ns / 1e9 + STUCK_S - time.monotonic()))
             if lib.eci_serve_reading(self._server, stuck) == notification and self.answer(notification, EIO):
                 self._ring.push(raw_event(_call(stuck), Done.STUCK_READ, EIO))
 

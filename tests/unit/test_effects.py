@@ -12,7 +12,8 @@ from eci_supervisor.model.event import Event
 from eci_supervisor.model.notification import Call, Text
 from eci_supervisor.model.verdict import Effect, MountTree, UmountTree
 from eci_supervisor.policy.table import RULES
-from eci_supervisor.seccomp.effects import Effects, Kept, Repeat
+from eci_supervisor.seccomp.effects import Effects
+from eci_supervisor.seccomp.repeats import Kept, Repeat
 from eci_supervisor.seccomp.ring import EventRing
 
 INDEX = {rule.name: number for number, rule in enumerate(RULES)}
