@@ -94,24 +94,29 @@ def fspick(target: str | int) -> OwnedFd:
 
 def fsconfig_string(context: int, key: str, value: str) -> None:
     """Sets one option; values of 256 bytes and more are EINVAL."""
-    syscall(FSCONFIG, context, _SET_STRING, key.encode(), encoded(value), 0, what=f"fsconfig {key}={shown(value)}")
+    _fsconfig(context, _SET_STRING, key.encode(), encoded(value), what=f"{key}={shown(value)}")
 
 
 def fsconfig_flag(context: int, key: str) -> None:
-    syscall(FSCONFIG, context, _SET_FLAG, key.encode(), None, 0, what=f"fsconfig {key}")
+    _fsconfig(context, _SET_FLAG, key.encode(), None, what=key)
 
 
 def fsconfig_create(context: int) -> None:
-    """Makes the superblock; what the file system has to say about a failure is part of the error."""
-    try:
-        syscall(FSCONFIG, context, _CREATE, None, None, 0, what="fsconfig create")
-    except OSError as error:
-        raise OSError(error.errno, f"{error.strerror}{_messages(context)}") from error
+    """Makes the superblock."""
+    _fsconfig(context, _CREATE, None, None, what="create")
 
 
 def fsconfig_reconfigure(context: int) -> None:
     """Reconfigures the superblock; without options before it, that drops its unused dentries and no more."""
-    syscall(FSCONFIG, context, _RECONFIGURE, None, None, 0, what="fsconfig reconfigure")
+    _fsconfig(context, _RECONFIGURE, None, None, what="reconfigure")
+
+
+def _fsconfig(context: int, command: int, key: bytes | None, value: bytes | None, *, what: str) -> None:
+    """fsconfig(2); what the file system itself has to say about a failure is part of the error."""
+    try:
+        syscall(FSCONFIG, context, command, key, value, 0, what=f"fsconfig {what}")
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror}{_messages(context)}") from error
 
 
 def _messages(context: int) -> str:

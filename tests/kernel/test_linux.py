@@ -71,8 +71,8 @@ def test_an_error_names_its_object(call: Callable[[], object], number: int, text
 
 
 def test_what_a_file_system_says_about_a_failure_is_told() -> None:
-    with mount_api.fsopen("overlay") as context, pytest.raises(OSError, match=r"fsconfig create: .*lowerdir"):
-        mount_api.fsconfig_create(context.fileno())
+    with mount_api.fsopen("overlay") as context, pytest.raises(OSError, match=r"fsconfig nonsense=1: .*Unknown parameter"):
+        mount_api.fsconfig_string(context.fileno(), "nonsense", "1")
 
 
 def test_received_descriptors_close_on_exec() -> None:
