@@ -15,7 +15,7 @@ from typing import Protocol
 from tests.support.bundle import Recipe, bind, make_bundle, read_config, write_config
 from tests.support.driver import Container, Result, Runtime
 from tests.support.engine import Engine
-from tests.support.host import listener_of
+from tests.support.host import listener_of, namespace_file
 from tests.support.rootfs import make_root
 from tests.support.waiting import wait_gone
 
@@ -79,7 +79,7 @@ class Bundles:
 
     def container(self) -> Container:
         name = f"demo{next(self.numbers)}"
-        volumes = (bind(self.volumes / "r", "/r", "ro"), bind(self.volumes / "shared", "/shared"), bind("/proc/1/ns/net", "/hostnet"))
+        volumes = (bind(self.volumes / "r", "/r", "ro"), bind(self.volumes / "shared", "/shared"), bind(self.volumes / "hostnet", "/hostnet"))
         bundle = self.directory / name
         recipe = Recipe(privileged=True, mounts=volumes)
         make_bundle(bundle, self.directory / "image", recipe, cgroups_path=f"/{self.directory.name}-{name}")
@@ -126,7 +126,7 @@ class Engines:
     state_dir: Path
 
     def options(self) -> tuple[str, ...]:
-        volumes = (f"{self.volumes}/r:/r:ro", f"{self.volumes}/shared:/shared", "/proc/1/ns/net:/hostnet")
+        volumes = (f"{self.volumes}/r:/r:ro", f"{self.volumes}/shared:/shared", f"{self.volumes}/hostnet:/hostnet")
         return ("--runtime=eci-runc", "--privileged", *(word for volume in volumes for word in ("-v", volume)))
 
     def box(self) -> EngineBox:
@@ -150,7 +150,8 @@ def playground() -> Iterator[tuple[Path, Path]]:
     os.mknod(volumes / "r/disk", 0o60666, os.makedev(*root_disk()))
     make_root(directory / "image")
     try:
-        yield directory, volumes
+        with namespace_file(volumes / "hostnet", "net"):
+            yield directory, volumes
     finally:
         server = listener_of(directory / "s/fork.sock")
         if server is not None:

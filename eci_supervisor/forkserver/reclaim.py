@@ -50,7 +50,8 @@ def _released(leases: Leases, key: str) -> bool:
 
 
 def _end(state: ContainerState) -> None:
-    if process.alive(state.init_pid, state.init_start):
+    # crun's delete --force returns when it has sent the signal.
+    if not process.exits(state.init_pid, state.init_start, EXIT_PATIENCE_S):
         raise ReclaimFailed(f"{state.id}: the container still runs (pid {state.init_pid}): it is not reclaimed")
     process.end_process(state.supervisor_pid, state.supervisor_start, SUPERVISOR_PATIENCE_S)
 

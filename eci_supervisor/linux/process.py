@@ -52,6 +52,17 @@ def open_process(pid: int, start: int) -> OwnedFd | None:
     return pidfd
 
 
+def exits(pid: int, start: int, patience_s: float) -> bool:
+    """Whether a process that is on its way out has gone within `patience_s`; at once if there is no such process."""
+    pidfd = open_process(pid, start)
+    if pidfd is None:
+        return True
+    with pidfd:
+        poll = select.poll()
+        poll.register(pidfd.fileno(), select.POLLIN)
+        return bool(poll.poll(patience_s * 1000))
+
+
 def end_process(pid: int, start: int, patience_s: float) -> None:
     """SIGTERM, and SIGKILL once `patience_s` has passed; returns when it has exited, at once if there is no such process."""
     pidfd = open_process(pid, start)

@@ -105,6 +105,13 @@ def closed(playground: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
+def host_network(playground: Path) -> Iterator[Path]:
+    """A file that is the host's network namespace."""
+    with host.namespace_file(playground / "hostnet", "net") as path:
+        yield path
+
+
+@pytest.fixture
 def container(containers: Launch) -> Container:
     """An ordinary container that runs."""
     return containers().up()

@@ -3,6 +3,9 @@ import os
 import re
 import socket
 import struct
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,6 +81,18 @@ def listener_of(path: Path) -> int | None:
             return None
         pid: int = struct.unpack("3i", client.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0]
         return pid
+
+
+@contextmanager
+def namespace_file(path: Path, kind: str) -> Iterator[Path]:
+    """One of our own namespaces, which are the host's, bound on a file: a volume of it is the nearest that a container comes to it."""
+    path.touch()
+    subprocess.run(["mount", "--bind", f"/proc/self/ns/{kind}", path], check=True)
+    try:
+        yield path
+    finally:
+        subprocess.run(["umount", path], check=True)
+        path.unlink()
 
 
 def cgroups_left(token: str) -> list[Path]:

@@ -45,3 +45,16 @@ def test_a_process_is_ended_and_a_zombie_is_not_alive(stubborn: bool) -> None:
     assert not process.alive(pid, start)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -(signal.SIGKILL if stubborn else signal.SIGTERM)
     assert process.start_time(pid) is None
+
+
+def test_waiting_for_an_exit() -> None:
+    pid = os.fork()
+    if pid == 0:
+        signal.pause()
+    start = process.start_time(pid)
+    assert start is not None
+    assert not process.exits(pid, start, 0.01)
+    os.kill(pid, signal.SIGKILL)
+    assert process.exits(pid, start, 5)
+    os.waitpid(pid, 0)
+    assert process.exits(pid, start, 5)
