@@ -9,7 +9,7 @@
 | a bind, nothing of the runtime's above it          | us                                             |
 | a bind below a mount of the runtime's              | the runtime, from our clone                    |
 | the same, read-only, or below one that the hook attaches | the hook                                 |
-| a device node, and whatever is no bind             | the runtime                                    |
+| whatever is no bind                                | the runtime                                    |
 """
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -40,8 +40,8 @@ class Placement:
     made_by_runtime: list[str] = field(default_factory=list)
     late: list[str] = field(default_factory=list)
 
-    def place(self, mount: Mount, where: str, *, device: bool, read_only: bool) -> Place:
-        """`where`: the destination, resolved; device: the source of a bind is a device node. Raises StageRefused."""
+    def place(self, mount: Mount, where: str, *, read_only: bool) -> Place:
+        """`where`: the destination, resolved; read_only: a bind whose flag must be locked. Raises StageRefused."""
         what = f"mount of {mount.source or mount.type} on {mount.destination}"
         if not mount.is_bind and mount.type in TREES:
             if where != TREES[mount.type]:
@@ -53,15 +53,15 @@ class Placement:
             raise StageRefused(f"{what}: it would cover the whole rootfs.")
         if is_below(where, TREES.values()):
             raise StageRefused(f"{what}: /proc and /sys are virtual in this container, nothing can be mounted in them.")
-        return self._other(mount, where, device=device, read_only=read_only)
+        return self._other(mount, where, read_only=read_only)
 
     def under_runtime(self, where: str) -> bool:
         """Whether a mount of the runtime's is at `where` or above it."""
         return is_below(where, self.made_by_runtime)
 
-    def _other(self, mount: Mount, where: str, *, device: bool, read_only: bool) -> Place:
+    def _other(self, mount: Mount, where: str, *, read_only: bool) -> Place:
         under_late = is_below(where, self.late)
-        if not mount.is_bind or device:
+        if not mount.is_bind:
             if under_late:
                 raise StageRefused(f"mount of {mount.source or mount.type} on {mount.destination}: it lies below a volume that is attached "
                                    "after the runtime's own mounts. Mount it elsewhere.")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from eci_supervisor.idmap.maps import IdMaps
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.mount_api import clone_tree, mount_setattr
+from eci_supervisor.linux.mount_flags import MOUNT_ATTR_NODEV, MS_PRIVATE
 from eci_supervisor.linux.openat2 import AT_FDCWD, RESOLVE_NO_MAGICLINKS, openat2
 from eci_supervisor.model.ids import IdRange
 from eci_supervisor.mounts.mountinfo import MountEntry
@@ -25,11 +26,12 @@ REFUSED_TYPES = (b"proc", b"sysfs")
 
 @dataclass(frozen=True, slots=True)
 class Clone:
-    """A detached copy of a bind's source, ready to be attached; `directory` or file; None for a device node, which stays the runtime's."""
+    """A detached copy of a bind's source, ready to be attached; `directory` or file; `device`: a device node by itself."""
 
-    tree: OwnedFd | None
+    tree: OwnedFd
     directory: bool
     flags: BindFlags
+    device: bool = False
     warnings: tuple[str, ...] = ()
 
 
@@ -49,7 +51,7 @@ def clone_source(mount: Mount, rules: SourceRules) -> Clone:
     with _opened(mount.source) as fd:
         status = os.stat(fd.fileno())
         if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
-            return Clone(None, directory=False, flags=flags)
+            return _device(fd, mount.source, flags)
         path = os.readlink(f"/proc/self/fd/{fd.fileno()}")
         lines = _carried(path, fd.fileno(), flags.recursive, rules.table)
         for line in lines:
@@ -62,7 +64,18 @@ def clone_source(mount: Mount, rules: SourceRules) -> Clone:
     warnings = list(_idmapped(tree, mount.source, path, lines, rules))
     if flags.shared:
         warnings.append(f"volume {mount.source} is bound rslave, not rshared: what the container mounts below it stays in the container.")
-    return Clone(tree, stat.S_ISDIR(status.st_mode), flags, tuple(warnings))
+    return Clone(tree, stat.S_ISDIR(status.st_mode), flags, warnings=tuple(warnings))
+
+
+def _device(fd: OwnedFd, source: str, flags: BindFlags) -> Clone:
+    """A node that was asked for by itself opens, with the owner it has on the host: devtmpfs cannot be idmapped.
+
+    It is cloned like any source: by its path the runtime could be led elsewhere, by a link in a volume that a container writes.
+    """
+    tree = clone_tree(fd.fileno(), what=source)
+    attributes = flags.attr_set & ~MOUNT_ATTR_NODEV
+    mount_setattr(tree.fileno(), attr_set=attributes, attr_clear=flags.attr_clear, propagation=MS_PRIVATE, what=source)
+    return Clone(tree, directory=False, flags=flags, device=True)
 
 
 def _opened(source: str) -> OwnedFd:

@@ -160,15 +160,15 @@ class _Stage:
         for index, wanted in enumerate(self.request.mounts):
             clone = clones.get(index)
             where = rootfs.resolved(os.path.normpath(f"/{wanted.destination}"))
-            device = clone is not None and clone.tree is None
-            chosen = placement.place(wanted, where, device=device, read_only=clone is not None and clone.flags.read_only)
+            read_only = clone is not None and clone.flags.read_only and not clone.device
+            chosen = placement.place(wanted, where, read_only=read_only)
             match chosen:
                 case Place.TREE:
                     pass
                 case Place.CGROUP:
                     self.mounts += [wanted] if SYS_FOR_CGROUPS in self.mounts else [SYS_FOR_CGROUPS, wanted]
                 case Place.RUNTIME:
-                    self._runtime_place(rootfs, placement, where, directory=not device)
+                    self._runtime_place(rootfs, placement, where)
                     self.mounts.append(wanted)
                 case _:
                     self._attach(rootfs, chosen, wanted, where, clone)
@@ -180,13 +180,13 @@ class _Stage:
         """The hook attaches a tree at `path` itself: a link there would put it elsewhere."""
         rootfs.place(path, directory=True).close()
 
-    def _runtime_place(self, rootfs: Rootfs, placement: Placement, where: str, *, directory: bool) -> None:
+    def _runtime_place(self, rootfs: Rootfs, placement: Placement, where: str) -> None:
         """In a read-only rootfs the runtime cannot make a mount point any more; below a mount of its own it can."""
         if self.request.read_only and not placement.under_runtime(os.path.dirname(where)):
-            rootfs.place(where, directory=directory).close()
+            rootfs.place(where, directory=True).close()
 
     def _attach(self, rootfs: Rootfs, chosen: Place, wanted: Mount, where: str, clone: Clone | None) -> None:
-        if clone is None or clone.tree is None:
+        if clone is None:
             raise AssertionError(f"{wanted} has no clone")
         if chosen is Place.STAGED:
             with rootfs.place(where, directory=clone.directory) as target:

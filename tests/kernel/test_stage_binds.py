@@ -30,6 +30,11 @@ def volume(path: Path, uid: int = 0, mode: int = 0o755) -> Path:
     return path
 
 
+def opened(path: str) -> int:
+    """The errno of opening it for reading, 0 if that works."""
+    return errno_of(lambda: os.close(os.open(path, os.O_RDONLY | os.O_CLOEXEC)))
+
+
 @isolated
 def test_below_a_closed_directory_ids_are_the_containers(ground: Ground) -> None:
     source = volume(ground.closed / "volume", uid=33)
@@ -123,12 +128,14 @@ def test_a_read_only_volume_is_locked(ground: Ground) -> None:
 
 
 @isolated
-def test_a_device_node_in_a_volume_does_not_open_and_one_bound_by_itself_is_the_runtimes(ground: Ground) -> None:
+def test_a_device_node_in_a_volume_does_not_open_and_one_bound_by_itself_does(ground: Ground) -> None:
     os.mknod(volume(ground.closed / "volume") / "null", stat.S_IFCHR | 0o666, os.makedev(1, 3))
-    single = Mount("/dev/null2", "bind", "/dev/null", ("bind",))
-    staged = ground.stage(ground.rootfs, bind(ground.closed / "volume", "/data"), single)
-    assert as_container(IDS, lambda: errno_of(lambda: os.open(f"{staged.rootfs}/data/null", os.O_RDONLY))) == errno.EACCES
-    assert staged.mounts == (single,)
+    nodes = (Mount("/null", "bind", "/dev/null", ("bind",)), Mount("/dev/null2", "bind", "/dev/null", ("bind", "ro")))
+    staged = ground.stage(ground.rootfs, *DOCKER, bind(ground.closed / "volume", "/data"), *nodes)
+    copied = staged.mounts[-1]
+    assert copied == Mount("/dev/null2", "bind", f"{ground.open}/run/stage/binds/0", ("bind", "rprivate"))
+    tried = (f"{staged.rootfs}/data/null", f"{staged.rootfs}/null", copied.source)
+    assert as_container(IDS, lambda: [opened(path) for path in tried]) == [errno.EACCES, 0, 0]
 
 
 @isolated

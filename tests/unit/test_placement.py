@@ -22,8 +22,8 @@ DOCKER = (
 )
 
 
-def place(placement: Placement, mount: Mount, where: str | None = None, *, device: bool = False) -> Place:
-    return placement.place(mount, where or mount.destination, device=device, read_only="ro" in mount.options)
+def place(placement: Placement, mount: Mount, where: str | None = None) -> Place:
+    return placement.place(mount, where or mount.destination, read_only="ro" in mount.options)
 
 
 def test_what_docker_asks_for() -> None:
@@ -37,10 +37,6 @@ def test_a_link_of_the_image_decides_as_what_it_leads_to() -> None:
     assert place(placement, Mount("/var/run/x", "bind", "/srv/x", ("rbind",)), "/run/x") is Place.RUNTIME_FROM_CLONE
     with pytest.raises(StageRefused, match="virtual"):
         place(placement, Mount("/innocent", "bind", "/srv/x", ("rbind",)), "/proc/sys")
-
-
-def test_a_device_node_is_the_runtimes() -> None:
-    assert place(Placement(), Mount("/dev/fuse", "bind", "/dev/fuse", ("bind",)), device=True) is Place.RUNTIME
 
 
 @pytest.mark.parametrize("mount", [
