@@ -116,8 +116,12 @@ int eci_in_child(int (*run)(void *arg), void *arg, bool newborn)
 	slot->run = run;
 	slot->arg = arg;
 	set(&slot->go);
-	if (wait_set(&slot->done, DEADLINE_MS))
+	if (wait_set(&slot->done, DEADLINE_MS)) {
+		/* One born in the container's pid namespace must not stay a zombie: the end of init waits for every pid there. */
+		if (newborn && waitpid(slot->pid, NULL, __WALL) == slot->pid)
+			slot->pid = 0;
 		return slot->result;
+	}
 	kill(slot->pid, SIGKILL);
 	wait_set(&slot->done, KILLED_MS);
 	return -EIO;
