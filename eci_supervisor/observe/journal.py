@@ -62,11 +62,12 @@ class Journal:
         seen = 0
         while True:
             await self._ring.wait_beyond(seen)
+            last = self._ring.last  # before the snapshot: what comes after it shall not be skipped
             for raw in self._ring.snapshot(seen):
                 seen = raw.seq
                 if raw.done is not Done.CONTINUED and raw.id not in self._told:
                     self._audit.write(self._event(raw))
-            seen = max(seen, self._ring.last)
+            seen = max(seen, last)
 
     def since(self, after: int) -> list[tuple[int, Event]]:
         """What is still there of the events numbered above `after`, in order of time; a turn of life has the number before it."""

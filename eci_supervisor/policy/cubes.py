@@ -8,6 +8,11 @@ from collections.abc import Iterable
 WORD = (1 << 64) - 1
 Cube = tuple[int, int]
 EVERYTHING: Cube = (0, 0)
+Condition = tuple[int, str, int, int]  # index, op, value and valueTwo of an OCI argument rule
+INVERSE = {
+    "SCMP_CMP_EQ": "SCMP_CMP_NE", "SCMP_CMP_NE": "SCMP_CMP_EQ", "SCMP_CMP_LT": "SCMP_CMP_GE",
+    "SCMP_CMP_GE": "SCMP_CMP_LT", "SCMP_CMP_GT": "SCMP_CMP_LE", "SCMP_CMP_LE": "SCMP_CMP_GT",
+}
 
 
 class TooManyCubesError(ValueError):
@@ -39,7 +44,7 @@ def of_comparison(op: str, value: int, second: int) -> list[Cube]:
     }[op]
 
 
-def at_register(index: int, cubes: list[Cube]) -> list[Cube]:
+def _at_register(index: int, cubes: list[Cube]) -> list[Cube]:
     """One register's cubes as cubes of all six."""
     return [(mask << 64 * index, value << 64 * index) for mask, value in cubes]
 
@@ -55,26 +60,31 @@ def both(left: list[Cube], right: list[Cube], limit: int) -> list[Cube]:
     ]
 
 
-def _without(cube: Cube, hole: Cube) -> list[Cube]:
-    """The part of `cube` outside `hole`, disjoint: for each bit that only the hole tests, what differs there and agrees before."""
+def _outside(cube: Cube) -> list[Cube]:
+    """What one register's cube leaves out: for each bit it tests, what differs there and agrees in the bits before.
+
+    From the highest on: libseccomp tests a register's upper word first, and refuses (EEXIST) rules that it cannot put into that order.
+    """
     mask, value = cube
-    hole_mask, hole_value = hole
-    if (value ^ hole_value) & mask & hole_mask:
-        return [cube]
-    rest = []
-    open_bits = hole_mask & ~mask
-    while open_bits:
-        bit = open_bits & -open_bits
-        rest.append((mask | bit, value | (bit & ~hole_value)))
-        mask, value, open_bits = mask | bit, value | (bit & hole_value), open_bits ^ bit
+    rest, before = [], 0
+    for bit in (1 << number for number in range(63, -1, -1) if mask >> number & 1):
+        rest.append((before | bit, value & before | bit & ~value))
+        before |= bit
     return rest
 
 
-def complement(cubes: Iterable[Cube], limit: int) -> list[Cube]:
-    """Disjoint cubes that cover what `cubes` do not. Raises TooManyCubesError beyond `limit`."""
-    rest = [EVERYTHING]
-    for hole in cubes:
-        rest = [part for cube in rest for part in _without(cube, hole)]
-        if len(rest) > limit:
-            raise TooManyCubesError(f"more than {limit} rules")
+def _failing(op: str, value: int, second: int) -> list[Cube]:
+    """One register's values that do not satisfy the comparison."""
+    if op in INVERSE:
+        return of_comparison(INVERSE[op], value, second)
+    return [rest for cube in of_comparison(op, value, second) for rest in _outside(cube)] if second & ~value == 0 else [EVERYTHING]
+
+
+def unmatched(conditions: Iterable[Condition], limit: int) -> list[Cube]:
+    """The values for which the conditions do not hold together, disjoint. Raises TooManyCubesError beyond `limit`."""
+    rest: list[Cube] = []
+    so_far = [EVERYTHING]
+    for index, op, value, second in conditions:
+        rest += both(so_far, _at_register(index, _failing(op, value, second)), limit)
+        so_far = both(so_far, _at_register(index, of_comparison(op, value, second)), limit)
     return rest

@@ -7,7 +7,7 @@ Some facts about what the runtimes do with the section (libseccomp 2.5, runc 1.1
 - An ABI that `architectures` does not list is killed. A call that libseccomp does not know is left out silently.
 - runc before 1.2 refuses every flag; a listener cannot be had together with TSYNC.
 """
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from errno import EPERM
 from typing import Any
 
@@ -20,8 +20,7 @@ ALLOW, ERRNO, LOG, NOTIFY = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_LOG", 
 PASSING = frozenset({ALLOW, LOG})
 NOT_WITH_A_LISTENER = frozenset({"SECCOMP_FILTER_FLAG_TSYNC"})
 WAIT_KILLABLE = "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"
-COMPLEMENT_LIMIT = 512
-COVERED_LIMIT = 8192
+REST_LIMIT = 1024
 
 # What the kernel judges by the container's own namespaces: allowed in system mode, whatever capabilities the engine thought of.
 SYSTEM = frozenset({
@@ -46,23 +45,12 @@ def _ours(name: str) -> Rule | None:
     return {"action": NOTIFY} if name in NOTIFIED else None
 
 
-def _conditions(rule: Rule) -> list[list[Rule]]:
-    """The alternatives that a rule's args stand for, each a list of conditions that must all hold."""
-    args: list[Rule] = rule.get("args") or []
-    indexes = [arg["index"] for arg in args]
-    if len(set(indexes)) < len(indexes):
-        return [[arg] for arg in args]
-    return [args]
-
-
-def _cubes(rule: Rule) -> Iterator[cubes.Cube]:
-    """The register values for which one of the engine's rules holds."""
-    for conditions in _conditions(rule):
-        found = [cubes.EVERYTHING]
-        for arg in conditions:
-            compared = cubes.of_comparison(arg["op"], arg["value"], arg.get("valueTwo") or 0)
-            found = cubes.both(found, cubes.at_register(arg["index"], compared), COVERED_LIMIT)
-        yield from found
+def _alternatives(rule: Rule) -> list[list[cubes.Condition]]:
+    """What a rule's args stand for: it holds where all conditions of one of these lists do."""
+    conditions = [(arg["index"], arg["op"], arg["value"], arg.get("valueTwo") or 0) for arg in rule.get("args") or []]
+    if len({index for index, *_ in conditions}) < len(conditions):
+        return [[condition] for condition in conditions]
+    return [conditions]
 
 
 def _args(cube: cubes.Cube) -> list[Rule]:
@@ -76,9 +64,10 @@ def _args(cube: cubes.Cube) -> list[Rule]:
 
 def _rest(name: str, rules: list[Rule], action: Rule) -> list[Rule]:
     """Our action for what the engine's rules for a call leave to a default that allows."""
+    rest = [cubes.EVERYTHING]
     try:
-        covered = [cube for rule in rules for cube in _cubes(rule)]
-        rest = cubes.complement(covered, COMPLEMENT_LIMIT)
+        for conditions in (alternative for rule in rules for alternative in _alternatives(rule)):
+            rest = cubes.both(rest, cubes.unmatched(conditions, REST_LIMIT), REST_LIMIT)
     except cubes.TooManyCubesError as error:
         raise ProfileRefused(f"the seccomp profile's argument rules for {name} are too many to turn around: simplify them") from error
     return [{"names": [name], **action, **({"args": args} if (args := _args(cube)) else {})} for cube in rest]
