@@ -4,7 +4,7 @@ import signal
 import subprocess
 from pathlib import Path
 
-from demo.places import Box, Place
+from demo.places import MEMORY_BYTES, Box, Place
 from demo.story import Story
 from eci_supervisor.model.state import ContainerState
 from tests.support.driver import ECI
@@ -45,6 +45,7 @@ def nodes(story: Story, box: Box) -> None:
     story.command(box.command("sh -c 'cat /proc/uptime; head -n 3 /proc/meminfo'"), inside)
     story.command("cat /proc/uptime; head -n 3 /proc/meminfo    # on the host", outside)
     story.check("the container is younger than the host", float(inside.split()[0]) < float(outside.split()[0]))
+    story.check("its memory is what it may use", f"MemTotal: {MEMORY_BYTES >> 10:14} kB" in inside)
     kind = box.sh("probe statfs /proc/uptime , statfs /proc/meminfo").out
     story.check("both are files of the container's own file system, not the kernel's", kind.count(FUSE_MAGIC) == 2)
 

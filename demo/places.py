@@ -19,6 +19,8 @@ from tests.support.host import listener_of, namespace_file
 from tests.support.rootfs import make_root
 from tests.support.waiting import wait_gone
 
+MEMORY_BYTES = 256 << 20
+
 
 class Box(Protocol):
     """A container that runs, with all capabilities; /r is a read-only volume, /shared a writable one."""
@@ -79,9 +81,11 @@ class Bundles:
 
     def container(self) -> Container:
         name = f"demo{next(self.numbers)}"
-        volumes = (bind(self.volumes / "r", "/r", "ro"), bind(self.volumes / "shared", "/shared"), bind(self.volumes / "hostnet", "/hostnet"))
+        binds = [bind(self.volumes / volume, f"/{volume}") for volume in ("shared", "hostnet")]
         bundle = self.directory / name
-        recipe = Recipe(privileged=True, mounts=volumes)
+        limits = {"devices": [{"allow": True, "access": "rwm"}], "memory": {"limit": MEMORY_BYTES}}
+        volumes = (bind(self.volumes / "r", "/r", "ro"), *binds)
+        recipe = Recipe(privileged=True, mounts=volumes, linux={"resources": limits})
         make_bundle(bundle, self.directory / "image", recipe, cgroups_path=f"/{self.directory.name}-{name}")
         return Container(self.runtime, bundle, name)
 
@@ -127,7 +131,7 @@ class Engines:
 
     def options(self) -> tuple[str, ...]:
         volumes = (f"{self.volumes}/r:/r:ro", f"{self.volumes}/shared:/shared", f"{self.volumes}/hostnet:/hostnet")
-        return ("--runtime=eci-runc", "--privileged", *(word for volume in volumes for word in ("-v", volume)))
+        return ("--runtime=eci-runc", "--privileged", f"--memory={MEMORY_BYTES}", *(word for volume in volumes for word in ("-v", volume)))
 
     def box(self) -> EngineBox:
         return EngineBox(self.engine, self.engine.detached(*self.options(), "eci-demo", "sleep", "1000"))

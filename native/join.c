@@ -75,21 +75,31 @@ static int child(void *opaque)
 	return 0;
 }
 
-static struct slot *spawn(void)
+/* Frees the slots of those that have ended. A zombie that was born in the container's pid namespace holds up the end of its init. */
+void eci_reap(void)
 {
 	pid_t dead;
 
 	while ((dead = waitpid(-1, NULL, WNOHANG | __WALL)) > 0)
-		for (int i = 0; i < SLOTS; i++)
-			if (slots[i].pid == dead)
-				slots[i].pid = 0;
+		for (int i = 0; i < SLOTS; i++) {
+			if (slots[i].pid != dead)
+				continue;
+			slots[i].pid = 0;
+			if (ready == &slots[i])
+				ready = NULL;
+		}
+}
+
+static struct slot *spawn(void)
+{
+	eci_reap();
 	for (int i = 0; i < SLOTS; i++) {
 		struct slot *slot = &slots[i];
 
 		if (slot->pid)
 			continue;
 		slot->go = slot->done = 0;
-		slot->pid = clone(child, slot->stack + STACK, CLONE_VM | CLONE_FILES, slot);
+		slot->pid = clone(child, slot->stack + STACK, CLONE_VM | CLONE_FILES | SIGCHLD, slot);
 		if (slot->pid > 0)
 			return slot;
 		slot->pid = 0;
