@@ -16,7 +16,7 @@ from functools import partial
 import trio
 
 from eci_supervisor import native
-from eci_supervisor.control.server import MAX_CONNECTIONS, ControlServer, accept
+from eci_supervisor.control.server import ControlServer
 from eci_supervisor.forkserver import protocol
 from eci_supervisor.forkserver.protocol import Failed, Ready
 from eci_supervisor.idmap.leases import Leases
@@ -29,7 +29,7 @@ from eci_supervisor.life.vetting import Vetting
 from eci_supervisor.linux import mount_api, process
 from eci_supervisor.linux.namespaces import CLONE_NEWNS, unshare
 from eci_supervisor.linux.paths import ContainerDir, StateDir
-from eci_supervisor.linux.sockets import listen_unix
+from eci_supervisor.linux.sockets import listen_unix, peer_credentials
 from eci_supervisor.model.state import ContainerState, Mode, StateError
 from eci_supervisor.observe.audit import AuditFile
 from eci_supervisor.observe.journal import Journal
@@ -120,7 +120,6 @@ def _mount_nodes(state_dir: StateDir, state: ContainerState, journal: Journal, l
 async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.socket, log: Log) -> None:
     """Supervises until the end. Raises whatever a task of ours could not deal with."""
     directory = state_dir.container(state.key)
-    creator = ends.Creator.of(spawned)
     with ExitStack() as stack:
         audit = AuditFile(state.audit_dir)
         stack.callback(audit.close)
@@ -140,16 +139,15 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
                 return {"supervisor_pid": os.getpid(), "mounter_deaths": mounter.deaths, "node_requests": nodes.view.requests,
                         "audit_dropped": audit.dropped, "log_suppressed": log.suppressed, **vetting.live()}
 
-            container = Container(directory, state, creator.pid, Parts(
+            container = Container(directory, state, peer_credentials(spawned).pid, Parts(
                 mounter, nodes.sampler, journal, Leases(state_dir), nodes.sysctls, live))
             if state.init_pid:
                 await container.resume()
             nursery.start_soon(vetting.run, _listener(stack, directory.notify_socket))
-            control = ControlServer(container)
-            nursery.start_soon(accept, _listener(stack, directory.control_socket), control.serve, MAX_CONNECTIONS)
+            nursery.start_soon(ControlServer(container).run, _listener(stack, directory.control_socket))
             nursery.start_soon(journal.audit_calls)
             _say(spawned, Ready(os.getpid()))
-            await ends.until_over(container, creator)
+            await ends.until_over(container, spawned)
             journal.record("end", "the container's init is gone" if container.init else "create ended without a container")
             nursery.cancel_scope.cancel()
 

@@ -30,7 +30,7 @@ class Group(click.Group):
 
 def options(command: F) -> F:
     """--state-dir and --json, which every command takes."""
-    with_json = click.option("--json", "as_json", is_flag=True, help="JSON, for programs: one object, or one a line.")
+    with_json = click.option("--json", "as_json", is_flag=True, help="JSON, for programs; events are one a line.")
     with_dir = click.option("--state-dir", type=click.Path(), default=None, metavar="DIR",
                             help=f"Where the runtime keeps its containers; as given to eci-runc. [default: {DEFAULT_STATE_DIR}]")
     return with_json(with_dir(command))
@@ -66,8 +66,7 @@ def ps(context: click.Context, state_dir: str | None, as_json: bool) -> None:
     """
     rows = [listing.row(state) for state in record.load_all(state_directory(context, state_dir))]
     if as_json:
-        for row in rows:
-            click.echo(json.dumps(render.row_record(row)))
+        click.echo(json.dumps([render.row_record(row) for row in rows], indent=1))
     else:
         render.console().print(render.rows_table(rows))
 
@@ -127,8 +126,7 @@ def doctor_(context: click.Context, state_dir: str | None, as_json: bool) -> Non
     """Say whether this host can run eci-runc, each line with what to do. Ends with 1 if it cannot."""
     findings = doctor.findings(state_directory(context, state_dir))
     if as_json:
-        for finding in findings:
-            click.echo(json.dumps(render.finding_record(finding)))
+        click.echo(json.dumps([render.finding_record(finding) for finding in findings], indent=1))
     else:
         render.console().print(render.findings_table(findings))
     if any(finding.level is doctor.Level.FAIL for finding in findings):

@@ -1,6 +1,5 @@
 """A container's control.sock: root's requests, one a line. What they do is the container's; here are connections, bounds and errors."""
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from errno import ECONNABORTED, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from typing import Protocol
 
@@ -31,8 +30,12 @@ class Served(Protocol):
     def events(self, request: Events) -> AsyncIterator[tuple[int, Mapping[str, object]]]: ...
 
 
-async def accept(listener: trio.socket.SocketType, serve: Callable[[trio.socket.SocketType], Awaitable[None]], most: int) -> None:
-    """Accepts root's connections for ever, `most` served at once; each is closed when `serve` returns."""
+async def accept(listener: trio.socket.SocketType, serve: Callable[[trio.socket.SocketType], Awaitable[None]], most: int,
+                 make_room: Callable[[], None] = lambda: None) -> None:
+    """Accepts root's connections for ever, `most` served at once; each is closed when `serve` returns.
+
+    `make_room` is called when one more than that comes; what it ends nothing for waits.
+    """
     slots = trio.CapacityLimiter(most)
 
     async def one(connection: trio.socket.SocketType, borrower: object) -> None:
@@ -44,9 +47,10 @@ async def accept(listener: trio.socket.SocketType, serve: Callable[[trio.socket.
 
     async with trio.open_nursery() as nursery:
         while True:
-            borrower = object()
+            borrower, connection = object(), await _next(listener)
+            if slots.available_tokens == 0:
+                make_room()
             await slots.acquire_on_behalf_of(borrower)
-            connection = await _next(listener)
             nursery.start_soon(one, connection, borrower)
 
 
@@ -64,42 +68,59 @@ async def _next(listener: trio.socket.SocketType) -> trio.socket.SocketType:
         connection.close()
 
 
-@dataclass(frozen=True, slots=True)
 class ControlServer:
     """Serves connections to control.sock."""
 
-    container: Served
+    def __init__(self, container: Served) -> None:
+        self._container = container
+        self._waiting: dict[int, trio.CancelScope] = {}  # connections whose request has not come, the oldest first
+
+    async def run(self, listener: trio.socket.SocketType) -> None:
+        await accept(listener, self.serve, MAX_CONNECTIONS, self._make_room)
+
+    def _make_room(self) -> None:
+        """Hangs up on who has been silent longest."""
+        for number in list(self._waiting)[:1]:
+            self._waiting.pop(number).cancel()
 
     async def serve(self, connection: trio.socket.SocketType) -> None:
-        """Answers until the peer hangs up, says nothing for SILENCE_S, or says what is no request."""
+        """Answers until the peer hangs up, does not come to the end of a line within SILENCE_S, or says what is no request."""
         lines = protocol.Lines()
         try:
-            while True:
-                with trio.fail_after(SILENCE_S):
-                    received = await connection.recv(READ_BYTES)
-                if not received:
-                    return
-                for line in lines.feed(received):
+            while requests := await self._requests(connection, lines):
+                for line in requests:
                     await self._answer(connection, protocol.parse_request(line))
         except ProtocolError as error:
             await _try_send(connection, protocol.failed(str(error)))
         except (OSError, trio.TooSlowError):
             return
 
+    async def _requests(self, connection: trio.socket.SocketType, lines: protocol.Lines) -> list[bytes]:
+        """At least one line, none once the peer has hung up or must make room. Raises ProtocolError, OSError, TooSlowError."""
+        with trio.fail_after(SILENCE_S), trio.CancelScope() as scope:
+            self._waiting[connection.fileno()] = scope
+            try:
+                while received := await connection.recv(READ_BYTES):
+                    if complete := lines.feed(received):
+                        return complete
+            finally:
+                self._waiting.pop(connection.fileno(), None)
+        return []
+
     async def _answer(self, connection: trio.socket.SocketType, request: Request) -> None:
         try:
             answer = protocol.done()
             match request:
                 case Attach():
-                    await self.container.attach(request)
+                    await self._container.attach(request)
                 case Prove():
-                    await self.container.prove()
+                    await self._container.prove()
                 case Stop():
-                    await self.container.stop()
+                    await self._container.stop()
                 case Inspect():
-                    answer = protocol.done({"live": await self.container.live()})
+                    answer = protocol.done({"live": await self._container.live()})
                 case Events():
-                    async for seq, record in self.container.events(request):
+                    async for seq, record in self._container.events(request):
                         await _send(connection, protocol.event(seq, record))
         except Refused as error:
             answer = protocol.failed(str(error))

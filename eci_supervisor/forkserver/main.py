@@ -14,6 +14,7 @@ from eci_supervisor import native
 from eci_supervisor.forkserver.client import READY_FD
 from eci_supervisor.forkserver.home import Home, hierarchies
 from eci_supervisor.forkserver.server import IDLE_S, ForkServer
+from eci_supervisor.forkserver.warm import warm_up
 from eci_supervisor.life.log import Log
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.namespaces import CLONE_NEWNS, setns
@@ -48,6 +49,7 @@ def main() -> None:
         sys.exit(1)
     for key in home.left_over():
         home.remove(key)
+    warm_up()
     gc.collect()
     gc.freeze()  # the collector would write to each object's header, and so copy its page in each child
     os.write(ready.fileno(), b"ready\n")

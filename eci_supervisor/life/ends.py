@@ -3,49 +3,26 @@ import os
 import signal
 import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 
 import trio
 
 from eci_supervisor.life.container import Container
-from eci_supervisor.linux.fds import OwnedFd
-from eci_supervisor.linux.process import pidfd_open
-from eci_supervisor.linux.sockets import peer_credentials
 
 
-@dataclass(frozen=True, slots=True)
-class Creator:
-    """Who asked for this supervisor: `spawned` is its connection, `pidfd` the process behind it, None if that is gone already."""
-
-    pid: int
-    pidfd: OwnedFd | None
-    spawned: socket.socket
-
-    @classmethod
-    def of(cls, spawned: socket.socket) -> "Creator":
-        """The pid is that of connect(2). It cannot be another's while the connection is open, as create holds it to its end."""
-        pid = peer_credentials(spawned).pid
+async def hung_up(spawned: socket.socket) -> None:
+    """Returns once whoever asked for this supervisor has closed the connection: create holds it to its end, however it ends."""
+    while True:
+        await trio.lowlevel.wait_readable(spawned.fileno())
         try:
-            return cls(pid, pidfd_open(pid), spawned)
-        except ProcessLookupError:
-            return cls(pid, None, spawned)
-
-    async def gone(self) -> None:
-        """Returns once the connection is closed and the process has exited."""
-        while True:
-            await trio.lowlevel.wait_readable(self.spawned.fileno())
-            try:
-                if not self.spawned.recv(64, socket.MSG_DONTWAIT):
-                    break
-            except BlockingIOError:
-                continue
-            except OSError:
-                break
-        if self.pidfd is not None:
-            await trio.lowlevel.wait_readable(self.pidfd.fileno())
+            if not spawned.recv(64, socket.MSG_DONTWAIT):
+                return
+        except BlockingIOError:
+            continue
+        except OSError:
+            return
 
 
-async def until_over(container: Container, creator: Creator) -> None:
+async def until_over(container: Container, spawned: socket.socket) -> None:
     """Returns when there is nothing to supervise any more."""
     async with trio.open_nursery() as nursery:
         async def first(wait: Callable[[], Awaitable[None]]) -> None:
@@ -53,7 +30,7 @@ async def until_over(container: Container, creator: Creator) -> None:
             nursery.cancel_scope.cancel()
 
         async def never_made() -> None:
-            await creator.gone()
+            await hung_up(spawned)
             if not await container.is_attached():
                 nursery.cancel_scope.cancel()
 

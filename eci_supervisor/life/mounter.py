@@ -58,6 +58,7 @@ class LastingMounter:
             try:
                 return await self._start()
             except (OSError, MounterFailed) as error:
+                self.deaths += 1
                 self._log.failure(f"no new mounter: {error}")
 
     async def _start(self) -> Mounter:

@@ -58,6 +58,11 @@ def _policy() -> Any:  # noqa: ANN401 # the same
     return to_c(compiled(machine_abis()))
 
 
+def prepare() -> None:
+    """Compiles RULES, once for a process and for those it will fork: it takes milliseconds, and libseccomp."""
+    _policy()
+
+
 def _call(raw: Any) -> Call:  # noqa: ANN401 # struct eci_call *
     texts = {
         text.arg: Text(bytes(ffi.buffer(raw.bytes[index], text.length)), text.error, bool(text.null))

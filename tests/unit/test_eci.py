@@ -77,10 +77,10 @@ def test_ps_shortens_ids_and_breaks_no_lines(tmp_path: Path) -> None:
     assert "\x1b" not in done.output
 
 
-def test_ps_json_is_an_object_a_line(tmp_path: Path) -> None:
+def test_ps_json_is_a_list_oldest_first(tmp_path: Path) -> None:
     directory = stored(tmp_path, state("b", created=2.0), state("a", created=1.0))
     done = CliRunner().invoke(main, ["ps", "--json", "--state-dir", directory])
-    assert [json.loads(line)["id"] for line in done.output.splitlines()] == ["a", "b"]
+    assert [row["id"] for row in json.loads(done.output)] == ["a", "b"]
 
 
 def test_no_containers_are_no_error(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_doctor_ends_with_1_where_something_fails(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(doctor, "CHECKS", (lambda _: bad,))
     done = CliRunner().invoke(main, ["doctor", "--json", "--state-dir", str(tmp_path)])
     assert done.exit_code == 1
-    assert json.loads(done.output) == {"level": "fail", "what": "kernel", "found": "2.6", "advice": "Use a newer kernel."}
+    assert json.loads(done.output) == [{"level": "fail", "what": "kernel", "found": "2.6", "advice": "Use a newer kernel."}]
 
 
 def test_every_finding_that_is_not_ok_says_what_to_do(tmp_path: Path) -> None:
