@@ -6,6 +6,7 @@ from typing import Any
 import trio
 
 from eci_supervisor.model.notification import Call
+from eci_supervisor.policy.rows import Row
 from eci_supervisor.seccomp.ring import EventRing
 from eci_supervisor.seccomp.serve import ServingThread
 from tests.support.filtered import Filtered
@@ -19,9 +20,11 @@ async def nobody(thread: ServingThread, call: Call) -> None:
 
 
 @asynccontextmanager
-async def serving(child: Filtered, ring: EventRing, judge: Judge = nobody) -> AsyncIterator[ServingThread]:
+async def serving(
+    child: Filtered, ring: EventRing, judge: Judge = nobody, rows: tuple[Row, ...] | None = None,
+) -> AsyncIterator[ServingThread]:
     """The thread serves, `judge` gets what it hands on. Left when the child is killed and the thread has ended by itself."""
-    thread = ServingThread(child.listener, ring)
+    thread = ServingThread(child.listener, ring, rows)
 
     async def judged(call: Call) -> None:
         await judge(thread, call)
