@@ -153,27 +153,39 @@ static int remount(struct action *action, int target, enum tree_kind kind)
 
 /* ---- umount of a tree ---- */
 
-/* Whether a mount of somebody else's lies directly on the tree: no node, no mask, no part of it over itself. */
-static bool has_foreign_mounts(const struct caller *caller, const struct place *tree)
+/* Whether a mount of somebody else's lies below the tree: no node, no mask, no part of it over itself. Parents need not come first in
+ * the caller's mount table, so it is read until nothing more is found. -EBUSY also for more mounts than that. */
+static int no_foreign_mounts(const struct caller *caller, const struct place *tree)
 {
 	int fd = openat(caller->proc, "mountinfo", O_RDONLY | O_CLOEXEC);
 	FILE *table = fd < 0 ? NULL : fdopen(fd, "re");
 	static char line[3 * PATH_MAX];
-	bool found = !table;
+	unsigned long below[4 * MAX_ENTRIES] = { tree->mount_id }, id, parent;
+	size_t count = 1, before = 0;
+	unsigned int major, minor;
+	int ret = table ? 0 : -EBUSY;
 
-	while (!found && fgets(line, sizeof(line), table)) {
-		unsigned long parent;
-		unsigned int major, minor;
+	for (; ret == 0 && before != count; rewind(table))
+		for (before = count; ret == 0 && fgets(line, sizeof(line), table);) {
+			bool inside = false, known = false;
 
-		if (sscanf(line, "%*u %lu %u:%u ", &parent, &major, &minor) == 3 && parent == tree->mount_id) {
-			uint64_t dev = makedev(major, minor);
-
-			found = dev != tree->dev && dev != eci.nodes_dev && dev != eci.masks_dev;
+			if (sscanf(line, "%lu %lu %u:%u ", &id, &parent, &major, &minor) != 4)
+				continue;
+			for (size_t i = 0; i < count; i++) {
+				inside |= below[i] == parent;
+				known |= below[i] == id;
+			}
+			if (!inside || known)
+				continue;
+			if (count == 4 * MAX_ENTRIES || (makedev(major, minor) != tree->dev && makedev(major, minor) != eci.nodes_dev &&
+							 makedev(major, minor) != eci.masks_dev))
+				ret = -EBUSY;
+			else
+				below[count++] = id;
 		}
-	}
 	if (table)
 		fclose(table);
-	return found;
+	return ret;
 }
 
 static int umount_tree(struct action *action, int target, const struct place *place)
@@ -183,9 +195,9 @@ static int umount_tree(struct action *action, int target, const struct place *pl
 	for (int kind = 0; kind < TREES; kind++)
 		if (eci.first[kind].dev == place->dev && eci.first[kind].mount_id == place->mount_id)
 			return -EBUSY;
-	if (flags & MNT_EXPIRE || has_foreign_mounts(action->caller, place))
-		return -EBUSY;
-	ret = eci_id_valid(action->caller);
+	ret = flags & MNT_EXPIRE ? -EBUSY : no_foreign_mounts(action->caller, place);
+	if (ret == 0)
+		ret = eci_id_valid(action->caller);
 	/* Lazily: its locked children would make it busy for ever. */
 	return ret < 0 ? ret : fchdir(target) < 0 ? -errno : result(umount2(".", flags | MNT_DETACH));
 }

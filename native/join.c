@@ -4,7 +4,7 @@
  * is ours. It has its own fs_struct and credentials, which is what setns(2) asks for. One waits ready, so that no caller pays for its birth.
  * We wait on a futex with a deadline, and not by CLONE_VFORK: a walk through a FUSE of the container may hang in the kernel, where even
  * SIGKILL waits for that server. Such a child is killed and left: it never runs an instruction of ours again, and its slot, stack and
- * all, stays taken until it is reaped. With all slots taken so, further work answers EIO.
+ * all, stays taken until the kernel clears it. With all slots taken so, further work answers EIO.
  */
 #include <linux/capability.h>
 #include <linux/futex.h>
@@ -17,7 +17,6 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "mounter.h"
@@ -30,7 +29,7 @@ static struct slot {
 	void *arg;
 	int result;
 	uint32_t go, done;	/* futexes */
-	pid_t pid;		/* 0: free. Not reaped until then, so that the number stays its own */
+	int tid;		/* cleared by the kernel when the child has left our memory: then the slot is free */
 } slots[SLOTS], *ready;
 
 static int64_t now_ms(void)
@@ -75,36 +74,28 @@ static int child(void *opaque)
 	return 0;
 }
 
-/* Frees the slots of those that have ended. A zombie that was born in the container's pid namespace holds up the end of its init. */
-void eci_reap(void)
-{
-	pid_t dead;
-
-	while ((dead = waitpid(-1, NULL, WNOHANG | __WALL)) > 0)
-		for (int i = 0; i < SLOTS; i++) {
-			if (slots[i].pid != dead)
-				continue;
-			slots[i].pid = 0;
-			if (ready == &slots[i])
-				ready = NULL;
-		}
-}
-
+/* Children are reaped by the kernel (SIGCHLD is ignored): one of the container's pid namespace must not keep that from ending. */
 static struct slot *spawn(void)
 {
-	eci_reap();
-	for (int i = 0; i < SLOTS; i++) {
-		struct slot *slot = &slots[i];
+	const int flags = CLONE_VM | CLONE_FILES | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
 
-		if (slot->pid)
+	for (struct slot *slot = slots; slot < slots + SLOTS; slot++) {
+		if (__atomic_load_n(&slot->tid, __ATOMIC_ACQUIRE))
 			continue;
 		slot->go = slot->done = 0;
-		slot->pid = clone(child, slot->stack + STACK, CLONE_VM | CLONE_FILES | SIGCHLD, slot);
-		if (slot->pid > 0)
-			return slot;
-		slot->pid = 0;
+		return clone(child, slot->stack + STACK, flags, slot, &slot->tid, NULL, &slot->tid) < 0 ? NULL : slot;
 	}
 	return NULL;
+}
+
+/* By a pidfd, and only if the child had not ended before that was opened: the number could be somebody else's. */
+static void end(struct slot *slot)
+{
+	cleanup_fd int pidfd = (int)syscall(SYS_pidfd_open, slot->tid, 0);
+
+	if (pidfd >= 0 && __atomic_load_n(&slot->tid, __ATOMIC_ACQUIRE))
+		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+	wait_set(&slot->done, KILLED_MS);
 }
 
 void eci_child_ready(void)
@@ -117,23 +108,18 @@ void eci_child_ready(void)
  * calls that may hang belong on the child's own stack: the kernel may still write to them when we have gone on. */
 int eci_in_child(int (*run)(void *arg), void *arg, bool newborn)
 {
-	struct slot *slot = newborn || !ready ? spawn() : ready;
+	struct slot *slot = newborn || !ready || !__atomic_load_n(&ready->tid, __ATOMIC_ACQUIRE) ? spawn() : ready;
 
 	if (!slot)
 		return -EIO;
-	if (slot == ready)
+	if (!newborn)
 		ready = NULL;
 	slot->run = run;
 	slot->arg = arg;
 	set(&slot->go);
-	if (wait_set(&slot->done, DEADLINE_MS)) {
-		/* One born in the container's pid namespace must not stay a zombie: the end of init waits for every pid there. */
-		if (newborn && waitpid(slot->pid, NULL, __WALL) == slot->pid)
-			slot->pid = 0;
+	if (wait_set(&slot->done, DEADLINE_MS))
 		return slot->result;
-	}
-	kill(slot->pid, SIGKILL);
-	wait_set(&slot->done, KILLED_MS);
+	end(slot);
 	return -EIO;
 }
 

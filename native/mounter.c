@@ -4,7 +4,6 @@
  * operation says where it is carried out why it cannot hurt the host. A packet that does not pass is answered EBADMSG and changes nothing.
  */
 #include <linux/securebits.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -12,7 +11,6 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
-#include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -234,34 +232,13 @@ static ssize_t receive(int socket, char *buffer, int *fd)
 	return message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? 1 : size;
 }
 
-/* Returns when there is a packet, or nobody is left to send one; children that end meanwhile are reaped at once. */
-static void wait_for_packet(int socket, int children)
-{
-	struct pollfd fds[] = { { .fd = socket, .events = POLLIN }, { .fd = children, .events = POLLIN } };
-	struct signalfd_siginfo ended;
-
-	do {
-		eci_reap();
-		fds[0].revents = fds[1].revents = 0;
-		poll(fds, 2, -1);
-		if (fds[1].revents)
-			must(read(children, &ended, sizeof(ended)) > 0, "signalfd");
-	} while (!fds[0].revents);
-}
-
 static int serve(int socket)
 {
 	static char buffer[PACKET_MAX] __attribute__((aligned(16)));
 	static struct packet packet;
 	ssize_t size;
-	sigset_t child;
-	int children;
 
-	sigemptyset(&child);
-	sigaddset(&child, SIGCHLD);
-	children = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
-	must(children >= 0, "signalfd");
-	while (wait_for_packet(socket, children), (size = receive(socket, buffer, &packet.fd)) > 0) {
+	while ((size = receive(socket, buffer, &packet.fd)) > 0) {
 		struct reply reply = { 0 };
 		int ret = parse(&packet, buffer, (size_t)size);
 
@@ -290,6 +267,7 @@ int main(int argc, char **argv)
 	must(prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP) == 0, "PR_SET_SECUREBITS");
 	sigfillset(&all);
 	sigprocmask(SIG_BLOCK, &all, NULL);
+	signal(SIGCHLD, SIG_IGN);
 	umask(0);
 	must(socket >= 0 && fuse_root >= 0 && fcntl(socket, F_SETFD, FD_CLOEXEC) == 0, "usage: eci-mounter SOCKET FUSE_ROOT");
 	make_home(fuse_root);

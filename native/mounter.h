@@ -115,7 +115,6 @@ struct caller {
 
 /* join.c: children, and who they become */
 int eci_in_child(int (*run)(void *arg), void *arg, bool newborn);
-void eci_reap(void);
 void eci_child_ready(void);
 int eci_look(struct caller *caller, bool with_net);
 void eci_forget(struct caller *caller);

@@ -85,7 +85,7 @@ class Mounter:
 
     async def prove(self) -> None:
         """Tries a fresh procfs and sysfs in the container's namespaces. Raises LocksBroken, or OSError if it could not try."""
-        reply = await self._ask(wire.request(wire.Kind.PROVE))
+        reply = await self.ask(wire.request(wire.Kind.PROVE))
         if reply.error == errno.ENOTUNIQ:
             raise LocksBroken(f"a fresh {reply.what} can be mounted in this mount namespace, so mounts are not locked in it")
         raise_for(reply, "proof of the locks")
@@ -96,7 +96,7 @@ class Mounter:
             packet = wire.emulate_request(effect, caller.id, caller.tid)
         except wire.WireError as error:
             raise OSError(errno.EINVAL, str(error)) from error
-        reply = await self._ask(packet, caller.notify_fd)
+        reply = await self.ask(packet, caller.notify_fd)
         return Outcome(reply.error, reply.not_tree, reply.undone, uid=reply.uid if reply.pid else None, pid=reply.pid)
 
     async def wait_dead(self) -> None:
@@ -115,9 +115,10 @@ class Mounter:
         self._pidfd.close()
 
     async def _done(self, packet: bytes, what: str) -> None:
-        raise_for(await self._ask(packet), what)
+        raise_for(await self.ask(packet), what)
 
-    async def _ask(self, packet: bytes, fd: int | None = None) -> wire.Reply:
+    async def ask(self, packet: bytes, fd: int | None = None) -> wire.Reply:
+        """Sends one packet, with a descriptor if given, and waits for the reply. Raises MounterGone, MounterStuck."""
         rights = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("=i", fd))]
         async with self._lock:
             if self._gone:

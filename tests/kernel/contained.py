@@ -8,6 +8,7 @@ import os
 import pickle
 import signal
 import socket
+import stat
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ FIRST_ID: Final = 100000
 NOTIFIED = ("mount", "umount2")
 ROOT: Final = "/mnt"  # where the container's root lies before it pivots, in its own mount namespace
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 0x1, 0x20, 0x1000, 0x4000, 1 << 18, 1 << 19
-MNT_DETACH = 2
+MNT_DETACH, PR_SET_DUMPABLE = 2, 4
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = (
     0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 NR_MOUNT, NR_UMOUNT2, NR_PIVOT_ROOT = 165, 166, 155
@@ -126,11 +127,13 @@ class Task:
 class Contained:
     """The container's init waits before it pivots (`pivot`), then starts tasks (`start`, `run`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, own_procfs: bool = False) -> None:
         root = detached_tmpfs()
-        for path in ("proc", "sys", "tmp", "dev", "a", "b", "ro"):
+        for path in ("proc", "sys", "tmp", "dev", "a", "b", "ro", "run"):
             put(root, path)
         os.chown(".", FIRST_ID, FIRST_ID, dir_fd=root)
+        os.mknod("dev/fuse", stat.S_IFCHR | 0o666, os.makedev(10, 229), dir_fd=root)
+        os.chown("dev/fuse", FIRST_ID, FIRST_ID, dir_fd=root)
         ours, theirs = socket.socketpair()
         self._socket = ours
         ours.settimeout(20)
@@ -138,7 +141,7 @@ class Contained:
         if self._outer == 0:
             signal.setitimer(signal.ITIMER_REAL, 0)
             ours.close()
-            _outer(theirs, root)
+            _outer(theirs, root, own_procfs)
         theirs.close()
         os.close(root)
         assert ours.recv(1) == b"u"
@@ -175,7 +178,7 @@ class Contained:
         os.waitpid(self._outer, 0)
 
 
-def _outer(connection: socket.socket, root: int) -> None:
+def _outer(connection: socket.socket, root: int, own_procfs: bool) -> None:
     """The runtime's part: stage, namespaces, init."""
     try:
         unshare(CLONE_NEWNS)
@@ -192,13 +195,15 @@ def _outer(connection: socket.socket, root: int) -> None:
         os.setgroups([])
         pid = os.fork()
         if pid == 0:
-            _init(connection)
+            _init(connection, own_procfs)
         os.waitpid(pid, 0)
     finally:
         os._exit(0)
 
 
-def _init(connection: socket.socket) -> None:
+def _init(connection: socket.socket, own_procfs: bool) -> None:
+    if own_procfs:
+        assert mount(b"proc", ROOT.encode() + b"/b", b"proc", 0) == 0
     mount(ROOT.encode(), ROOT.encode(), None, MS_REC | MS_BIND)
     mount(b"tmpfs", ROOT.encode() + b"/sys", b"tmpfs", 0)
     os.makedirs(f"{ROOT}/sys/fs/cgroup")
@@ -211,6 +216,7 @@ def _init(connection: socket.socket) -> None:
     umount(b".", MNT_DETACH)
     os.chdir("/")
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    filtered.LIBC.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # setuid cleared it, and only an exec would bring it back
     connection.send(b"d")
     while True:
         received, fds, _ = receive_with_fds(connection, 65536, 1)
@@ -226,7 +232,6 @@ def _task(fd: OwnedFd, request: bytes) -> None:
     connection = socket.socket(fileno=fd.steal())
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-        filtered.LIBC.prctl(4, 1, 0, 0, 0)  # PR_SET_DUMPABLE: setuid cleared it, and only an exec would bring it back
         function, args, notified = pickle.loads(request)
         listener = [filtered.install(filtered.notifying(NOTIFIED))] if notified else []
         send_with_fds(connection, str(os.getpid()).encode(), listener)

@@ -1,0 +1,113 @@
+"""The packets to eci-mounter, and what of its face is pure."""
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eci_supervisor.cgroup.delegate import directories
+from eci_supervisor.model.state import LateBind
+from eci_supervisor.model.tree import Cover, Entry, TreeKind, TreePlan
+from eci_supervisor.model.verdict import MountTree, RemountBind, RemountSuperblock, UmountTree
+from eci_supervisor.mounts import wire
+from eci_supervisor.mounts.mounter import sysctl_path
+from eci_supervisor.mounts.mountinfo import parse_mountinfo
+
+HEADER = (Path(__file__).parents[2] / "native" / "mounter.h").read_text()
+TEXT = st.binary().filter(lambda text: b"\0" not in text)
+
+
+def constants(name: str) -> list[str]:
+    """The members of an enum of native/mounter.h."""
+    found = re.search(rf"enum {name} {{ ([^}}]*) }};", HEADER)
+    assert found
+    return [member.split(" = ")[0] for member in found[1].split(", ")]
+
+
+def test_enums_agree_with_the_header() -> None:
+    assert constants("request_kind") == [f"REQUEST_{kind.name}" for kind in wire.Kind]
+    assert constants("operation") == [f"OP_{operation.name}" for operation in wire.Operation]
+    assert constants("cover") == [f"COVER_{cover.name}" for cover in Cover]
+    assert constants("tree_kind") == [*(f"TREE_{kind.name}" for kind in wire.TREES), "TREES"]
+    sizes = [int(size) for size in re.findall(r"sizeof\(struct (?:request|record|reply)\) == (\d+)", HEADER)]
+    assert sizes == [wire.REQUEST.size, wire.RECORD.size, wire.REPLY.size]
+
+
+def unpacked(packet: bytes) -> tuple[tuple[int, ...], list[wire.Record]]:
+    """As native/mounter.c takes a request apart."""
+    header = wire.REQUEST.unpack_from(packet)
+    at, records = wire.REQUEST.size, []
+    for _ in range(header[5]):
+        what, first, second = wire.RECORD.unpack_from(packet, at)
+        at += wire.RECORD.size
+        strings = packet[at:at + first], packet[at + first:at + first + second]
+        assert all(text.find(b"\0") == len(text) - 1 for text in strings)
+        records.append((what, strings[0][:-1], strings[1][:-1]))
+        at += first + second
+    assert at == len(packet)
+    return header, records
+
+
+@given(st.lists(st.tuples(st.integers(0, 9), TEXT, TEXT)))
+def test_request(records: list[wire.Record]) -> None:
+    header, taken = unpacked(wire.request(wire.Kind.PLAN, records, tree=1, call=2**64 - 1, flags=3, pid=4))
+    assert header == (1, 1, 2**64 - 1, 3, 4, len(records))
+    assert taken == records
+
+
+@pytest.mark.parametrize("record", [(0, b"a\0b", b""), (0, b"", b"\0"), (0, b"x" * wire.PACKET_MAX, b"")])
+def test_what_no_packet_can_carry(record: wire.Record) -> None:
+    with pytest.raises(wire.WireError):
+        wire.request(wire.Kind.EMULATE, [record])
+
+
+def test_each_effect_is_one_record() -> None:
+    effects = {
+        MountTree(TreeKind.SYSFS, b"/t", 5, b"o"): (1, 5, (1, b"/t", b"o")), RemountBind(b"/t", 6): (0, 6, (2, b"/t", b"")),
+        RemountSuperblock(b"/t", 7, b"ro"): (0, 7, (3, b"/t", b"ro")), UmountTree(b"/t", 8): (0, 8, (4, b"/t", b"")),
+    }
+    for effect, (tree, flags, record) in effects.items():
+        assert unpacked(wire.emulate_request(effect, 9, 10)) == ((6, tree, 9, flags, 10, 1), [record])
+
+
+def test_plan_and_attach() -> None:
+    plan = TreePlan(TreeKind.PROC, (Entry(b"uptime", Cover.NODE, 16), Entry(b"acpi", Cover.MASK)), read_only=True)
+    assert unpacked(wire.plan_request(plan)) == ((1, 0, 0, 1, 0, 2), [(2, b"uptime", b""), (3, b"acpi", b"")])
+    late = [LateBind("/stage/\udcff", "/run/x")]
+    assert unpacked(wire.attach_request(b"/r", late, True)) == ((4, 0, 0, 1, 0, 2), [(0, b"/r", b""), (0, b"/stage/\xff", b"/run/x")])
+
+
+@given(st.binary(max_size=200))
+def test_no_reply_but_its_own_error(packet: bytes) -> None:
+    if len(packet) == wire.REPLY.size:
+        return
+    with pytest.raises(wire.WireError):
+        wire.parse_reply(packet)
+
+
+def test_reply() -> None:
+    packet = wire.REPLY.pack(-13, wire.NOT_TREE | wire.UNDONE, 100000, 42, b"ke\xffy")
+    assert wire.parse_reply(packet) == wire.Reply(13, True, True, 100000, 42, "ke\\xffy")
+
+
+@pytest.mark.parametrize(("key", "path"), [
+    (b"net.ipv4.conf.eth0/1.forwarding", b"net/ipv4/conf/eth0.1/forwarding"), (b"net/ipv4/conf/eth0.1/x", b"net/ipv4/conf/eth0.1/x"),
+    (b"kernel.msgmax", b"kernel/msgmax"), (b"plain", b"plain"),
+])
+def test_sysctl_path(key: bytes, path: bytes) -> None:
+    assert sysctl_path(key) == path
+
+
+MOUNTS = parse_mountinfo(b"""30 20 0:26 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
+31 20 0:27 / /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct
+32 20 0:28 / /sys/fs/cgroup/systemd rw - cgroup cgroup rw,xattr,name=systemd
+33 20 0:29 /docker/x /bind rw - cgroup cgroup rw,memory
+""")
+
+
+def test_cgroups_that_are_given_away() -> None:
+    """Never the root of a hierarchy, never through a bind of a part of one."""
+    text = b"0::/c\n1:name=systemd:/c\n2:cpu,cpuacct:/c\n3:memory:/c\n4:pids:/\n5:cpuacct:/../up\n"
+    assert directories(text, MOUNTS) == {
+        b"/sys/fs/cgroup/unified/c": True, b"/sys/fs/cgroup/systemd/c": False, b"/sys/fs/cgroup/cpu,cpuacct/c": False}
