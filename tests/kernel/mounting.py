@@ -166,8 +166,8 @@ def errors() -> list[str]:
     tries: list[tuple[bytes, bytes | None]] = [
         (b"/nowhere", b"bogus=1"), (b"/tmp/file", None), (b"/tmp/file/", None), (b"/tmp/file/x", None), (b"/tmp/loop", None),
         (b"/" + b"x" * 256, None), (b"/tmp" + b"/." * 2000 + b"/gone", None), (b"/a", b"bogus=1"), (b"/a", b"bogus"),
-        (b"/tmp/file", b"bogus"), (b"/a", b"hidepid=9"), (b"/a", b"pidns=/proc/self/ns/pid"), (b"/a", b"hidepid"), (b"/proc/self/fd/99", None),
-        (b"/proc/self/fdinfo/0", None), (b"/proc/1/root/a", None), (b"/a", b",,ro,=,"),
+        (b"/tmp/file", b"bogus"), (b"/a", b"hidepid=9"), (b"/a", b"pidns=/proc/self/ns/pid"), (b"/a", b"hidepid"),
+        (b"/proc/self/fd/99", None), (b"/proc/self/fdinfo/0", None), (b"/proc/1/root/a", None), (b"/a", b",,ro,=,"),
     ]
     return [name(mount(b"proc", target, b"proc", 0, options)) for target, options in tries]
 
