@@ -20,6 +20,7 @@ from tests.support.waiting import wait_gone, wait_until
 
 PLAIN = bool(os.environ.get("ECI_TEST_PLAIN"))
 OUR_PROGRAMS = REPOSITORY / "eci_supervisor/bin"
+BEFORE = frozenset(process.pid for process in host.processes(programs=OUR_PROGRAMS))  # of somebody else who uses this checkout
 Launch = Callable[..., Container]
 
 
@@ -66,7 +67,8 @@ def runtime(request: pytest.FixtureRequest, run_directory: Path) -> Runtime:
 def left_behind(runtime: Runtime) -> list[str]:
     """What is left of containers: processes, directories, leases. The fork server itself may stay."""
     server = host.listener_of(runtime.state_dir / "fork.sock")
-    found = [f"process {p}" for p in host.processes(runtime.token, programs=OUR_PROGRAMS) if p.pid != server]
+    known = {server, *BEFORE}
+    found = [f"process {p}" for p in host.processes(runtime.token, programs=OUR_PROGRAMS) if p.pid not in known]
     found += [f"directory {path}" for path in runtime.state_dir.glob("c/*")]
     found += [f"container {path}" for path in runtime.root.glob("*")]
     found += [f"mount {line}" for line in host.mountinfo() if runtime.token in line]

@@ -99,11 +99,13 @@ class Engine:
 
     def close(self) -> None:
         """Stops it for good: containers first, then the daemon, then what it left mounted."""
-        self.remove_all()
-        self.stop()
+        try:
+            self.remove_all()
+        finally:
+            self.stop()
         for line in mountinfo():
             point = line.split(" ")[2]
-            if point.startswith(f"{self.directory}/"):
+            if point.startswith((f"{self.directory}/net", f"{self.directory}/data", f"{self.directory}/exec")):
                 subprocess.run(["umount", "--lazy", point], check=True)
 
     def command(self, *args: str) -> list[str]:
