@@ -3,7 +3,7 @@ from importlib import import_module
 
 from bench.harness import Bench
 
-MODULES: tuple[str, ...] = ("notified_call", "untrapped", "docker_run", "commands", "creates", "virtual_node", "supervisor")
+MODULES: tuple[str, ...] = ("notified_call", "untrapped", "docker_run", "commands", "creates", "virtual_node", "proc_mount", "supervisor")
 
 
 def benches() -> tuple[Bench, ...]:

@@ -99,6 +99,10 @@ class Mounter:
         reply = await self.ask(packet, caller.notify_fd)
         return Outcome(reply.error, reply.not_tree, reply.undone, uid=reply.uid if reply.pid else None, pid=reply.pid)
 
+    def fileno(self) -> int:
+        """The socket to it."""
+        return self._socket.fileno()
+
     async def wait_dead(self) -> None:
         """Returns when the process has ended."""
         await trio.lowlevel.wait_readable(self._pidfd.fileno())

@@ -27,7 +27,6 @@ from eci_supervisor.mounts.mounter import Mounter
 from tests.support import filtered
 
 FIRST_ID: Final = 100000
-NOTIFIED = ("mount", "umount2")
 ROOT: Final = "/mnt"  # where the container's root lies before it pivots, in its own mount namespace
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 0x1, 0x20, 0x1000, 0x4000, 1 << 18, 1 << 19
 MNT_DETACH, PR_SET_DUMPABLE = 2, 4
@@ -155,8 +154,9 @@ class Contained:
         self._socket.send(b"p")
         assert self._socket.recv(1) == b"d"
 
-    def start(self, function: Callable[..., Any], *args: object, notified: bool = False) -> Task:
-        """`function` must be importable: it is named to the process, which was forked before. It waits for `go`."""
+    def start(self, function: Callable[..., Any], *args: object, notified: tuple[str, ...] = ()) -> Task:
+        """`function` must be importable: it is named to the process, which was forked before. It waits for `go`, and then has the calls
+        `notified` trapped."""
         ours, theirs = socket.socketpair()
         ours.settimeout(20)
         send_with_fds(self._socket, pickle.dumps((function, args, notified)), [theirs.fileno()])
@@ -233,7 +233,7 @@ def _task(fd: OwnedFd, request: bytes) -> None:
     try:
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         function, args, notified = pickle.loads(request)
-        listener = [filtered.install(filtered.notifying(NOTIFIED))] if notified else []
+        listener = [filtered.install(filtered.notifying(notified))] if notified else []
         send_with_fds(connection, str(os.getpid()).encode(), listener)
         for one in listener:
             os.close(one)
@@ -295,7 +295,7 @@ def effect_of(notified: Notified) -> Effect | None:
 async def supervised(mounter: Mounter, container: Contained, function: Callable[..., Any], *args: object) -> tuple[Any, list[Outcome]]:
     """Runs `function` in the container with its mount and umount2 calls emulated; its result, and what became of each."""
     outcomes: list[Outcome] = []
-    with container.start(function, *args, notified=True) as task:
+    with container.start(function, *args, notified=("mount", "umount2")) as task:
         assert task.listener is not None
         listener = task.listener.fileno()
 

@@ -113,7 +113,7 @@ def look_around() -> dict[str, object]:
     }
 
 
-LOOKED_AROUND = {
+LOOKED_AROUND: dict[str, object] = {
     "masks": ("", [], [], []),
     "read-only": ["/proc/kallsyms", "/proc/acpi", "/proc/bus", "/sys", "/sys/devices/system/cpu/online", "/run/late"],
     "tunable": "ok", "written as container root": ["inside", "4096", "1", "0"], "network": ["lo"], "cgroup": ["memory"], "late": "late\n",

@@ -129,7 +129,7 @@ def test_in_the_container(function: Callable[[], object], expected: object, opti
 def test_caller_killed_before_it_is_answered() -> None:
     """The tree is detached again: nothing of it is in the namespace that the caller shared with others."""
     async def body(mounter: Mounter, container: Contained) -> None:
-        with container.start(mount, b"proc", b"/a", b"proc", 0, notified=True) as task:
+        with container.start(mount, b"proc", b"/a", b"proc", 0, notified=("mount",)) as task:
             assert task.listener is not None
             listener = task.listener.fileno()
             task.go()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from eci_supervisor.cgroup.delegate import directories
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.model.tree import Cover, Entry, TreeKind, TreePlan
-from eci_supervisor.model.verdict import MountTree, RemountBind, RemountSuperblock, UmountTree
+from eci_supervisor.model.verdict import Effect, MountTree, RemountBind, RemountSuperblock, UmountTree
 from eci_supervisor.mounts import wire
 from eci_supervisor.mounts.mounter import sysctl_path
 from eci_supervisor.mounts.mountinfo import parse_mountinfo
@@ -63,7 +63,7 @@ def test_what_no_packet_can_carry(record: wire.Record) -> None:
 
 
 def test_each_effect_is_one_record() -> None:
-    effects = {
+    effects: dict[Effect, tuple[int, int, wire.Record]] = {
         MountTree(TreeKind.SYSFS, b"/t", 5, b"o"): (1, 5, (1, b"/t", b"o")), RemountBind(b"/t", 6): (0, 6, (2, b"/t", b"")),
         RemountSuperblock(b"/t", 7, b"ro"): (0, 7, (3, b"/t", b"ro")), UmountTree(b"/t", 8): (0, 8, (4, b"/t", b"")),
     }
