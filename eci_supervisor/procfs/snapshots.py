@@ -13,7 +13,7 @@ from eci_supervisor.model.verdict import Deny
 from eci_supervisor.procfs import tree
 from eci_supervisor.procfs.node import File, Tunable
 from eci_supervisor.procfs.sample import Sample
-from eci_supervisor.procfs.sampler import LIFE_NS, Sampler, remaining_s
+from eci_supervisor.procfs.sampler import Sampler, remaining_s
 from eci_supervisor.procfs.tunables import Tunables
 
 WRITE_LIMIT_BYTES = 4095  # of a sysctl the kernel looks at one page less one
@@ -46,9 +46,10 @@ class Snapshot:
     def life_s(self) -> float:
         """How long it may still be shown without asking.
 
-        A tunable changes by writes only, which the kernel sees; but what it shows without asking it shows after our death too.
+        A tunable is asked for at each open: after O_TRUNC and a write the kernel has the writer's size and bytes in its cache, and
+        splice and sendfile (busybox cat) take them from there without a look at the attributes.
         """
-        return LIFE_NS / 1e9 if self.sample is None else remaining_s(self.sample)
+        return 0.0 if self.sample is None else remaining_s(self.sample)
 
 
 class Snapshots:

@@ -7,6 +7,7 @@ Some facts about this file system (Linux 6.1 to 6.18, pyfuse3 3.3 to 3.5):
 - default_permissions asks for the directories' attributes too: they live long.
 - A handler that raises anything but FUSEError ends the whole session: every one below translates OSError, and nothing else may come.
 - What is not defined here is ENOSYS, which the kernel remembers: poll, xattrs, fsync, directory listings.
+- read() looks whether the attributes have changed, splice and sendfile do not: for them only open() does, when their life is over.
 - Of a write the kernel shows the writer's bytes in its page cache until we have answered; a reader of that moment can see them.
 - A dead server is noticed when something is asked: with the attributes' time to live over, every node is ENOTCONN.
 - No handler waits for anything of the container: a reader cannot be killed while its request is being answered.
