@@ -26,6 +26,8 @@
 #define STACK_BYTES (128u << 10)
 #define SECOND_NS 1000000000ull
 #define STUCK_NS SECOND_NS
+#define WAIT_STEP_NS 1000000	/* a tenth of a second in all */
+#define WAIT_STEPS 100
 #define BURST_NS 200000u	/* calls that follow each other faster are a burst */
 
 struct eci_server {
@@ -55,31 +57,6 @@ static uint64_t now_ns(clockid_t clock)
 static void count(_Atomic uint64_t *counter)
 {
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
-}
-
-int eci_id_valid(int notify_fd, uint64_t id)
-{
-	return ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) < 0 ? -errno : 0;
-}
-
-static int send_answer(int notify_fd, struct seccomp_notif_resp answer)
-{
-	int ret;
-
-	do
-		ret = ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
-	while (ret < 0 && errno == EINTR);	/* the ending signal, while it waited for the filter's lock */
-	return ret < 0 ? -errno : 0;
-}
-
-int eci_answer(int notify_fd, uint64_t id, int error)
-{
-	return send_answer(notify_fd, (struct seccomp_notif_resp){ .id = id, .error = -error });
-}
-
-int eci_continue(int notify_fd, uint64_t id)
-{
-	return send_answer(notify_fd, (struct seccomp_notif_resp){ .id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE });
 }
 
 /* Only what was copied is told; what does not fit is cut. */
@@ -211,20 +188,39 @@ static void wake_python(const struct eci_server *server)
 		return;	/* EAGAIN: the counter is full, so Python has not looked yet, and will */
 }
 
+/* Puts the call in hand into the queue. While Python is held up, signals can fill it with calls that are long gone, their repetitions
+ * behind them: so a full queue is waited for, a little. What is not received meanwhile does not fill it either.
+ */
+static int enqueue(struct eci_server *server, const struct eci_call *call)
+{
+	const struct timespec step = { .tv_nsec = WAIT_STEP_NS };
+
+	for (int i = 0; i < WAIT_STEPS; i++) {
+		int ret = eci_id_valid(server->notify_fd, call->id);
+
+		if (ret < 0)	/* gone: what was read may have been another process's memory */
+			return ret;
+		if (eci_queue_put(&server->queue, call) == 0)
+			return 0;
+		nanosleep(&step, NULL);
+	}
+	return -EAGAIN;
+}
+
 /* Hands the call in hand to Python, strings and all. */
 static void ask(struct eci_server *server, struct eci_call *call, const struct eci_row *row)
 {
+	int ret;
+
 	read_texts(server, call, row->reads, row->pages);
-	if (eci_id_valid(server->notify_fd, call->id) < 0) {	/* else the memory may have been that of another process */
-		count(&server->lost);
-		return;
-	}
-	if (eci_queue_put(&server->queue, call) < 0) {
+	ret = enqueue(server, call);
+	if (ret == -EAGAIN) {
 		answer(server, call, ECI_FAILED, EIO);
 		return;
 	}
-	count(&server->asked);
-	wake_python(server);
+	count(ret == 0 ? &server->asked : &server->lost);
+	if (ret == 0)
+		wake_python(server);
 }
 
 static void judge(struct eci_server *server, const struct seccomp_notif *notification)

@@ -1,14 +1,41 @@
-/* Reading a caller's strings: bounded, each byte once, nothing believed that was not copied.
+/* A caller: its notification, and its strings: bounded, each byte once, nothing believed that was not copied.
  *
  * process_vm_readv stops at the first page it cannot read, and a string may end right before one. So every piece ends with
  * its page: a hole only shortens what comes. One call reads the first piece of all strings, which is nearly always all.
  */
 #include "eci.h"
 
+#include <linux/seccomp.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/uio.h>
 
 #define PAGE 4096u	/* of a caller: x86, and the smallest of arm64; a larger page is read in more pieces */
+
+int eci_id_valid(int notify_fd, uint64_t id)
+{
+	return ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) < 0 ? -errno : 0;
+}
+
+static int send_answer(int notify_fd, struct seccomp_notif_resp answer)
+{
+	int ret;
+
+	do
+		ret = ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
+	while (ret < 0 && errno == EINTR);	/* the ending signal, while it waited for the filter's lock */
+	return ret < 0 ? -errno : 0;
+}
+
+int eci_answer(int notify_fd, uint64_t id, int error)
+{
+	return send_answer(notify_fd, (struct seccomp_notif_resp){ .id = id, .error = -error });
+}
+
+int eci_continue(int notify_fd, uint64_t id)
+{
+	return send_answer(notify_fd, (struct seccomp_notif_resp){ .id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE });
+}
 
 static size_t piece(const struct eci_read *read)
 {

@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator
 from errno import EFAULT, EINVAL, EIO, ENAMETOOLONG, ENOENT, ENOSYS, EPERM
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -76,12 +77,20 @@ def test_registers_decide_and_each_call_is_one_event(ring: EventRing) -> None:
 
 
 def test_a_caller_is_known_by_its_user(ring: EventRing) -> None:
-    def body() -> int:
+    """Looked up while it lives: this one does until it is killed."""
+    def body() -> None:
         os.setresuid(54321, 54321, 54321)
-        return syscall(UNSHARE, 0)
+        syscall(UNSHARE, 0)
+        signal.pause()
 
-    served(ring, body)
-    assert [(event.uid, event.abi) for event in events(ring)] == [(54321, "x86_64")]
+    async def main() -> list[Event]:
+        async with serving(one, ring):
+            one.go()
+            await ring.wait_beyond(0)
+            return events(ring)
+
+    with child(body) as one:
+        assert [(event.uid, event.pid, event.abi) for event in trio.run(main)] == [(54321, one.pid, "x86_64")]
 
 
 def test_x32_is_as_on_a_kernel_without_it(ring: EventRing) -> None:
@@ -293,9 +302,10 @@ def test_signals_at_a_high_rate_lose_no_call(ring: EventRing) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         return got
 
-    got, thread = served(ring, body, effects(ring, [], Nothing()))
+    told: list[Event] = []
+    got, _ = served(ring, body, effects(ring, told, Nothing()))
+    assert [event for event in [*told, *events(ring)] if event.verdict == "fail"] == []
     assert got == {0, -ENOENT}
-    assert thread.counters().failed == 0
 
 
 def in_threads(count: int, *call: Any) -> Callable[[], list[int]]:  # noqa: ANN401
@@ -337,7 +347,7 @@ def arrived(thread: ServingThread) -> int:
 
 
 def test_more_than_can_wait_get_eio_and_the_rest_their_answer(ring: EventRing) -> None:
-    crowd = 2 * IN_FLIGHT + 40
+    crowd = 2 * IN_FLIGHT + 10
 
     async def main() -> list[int]:
         enough = trio.Event()
@@ -358,7 +368,7 @@ def test_more_than_can_wait_get_eio_and_the_rest_their_answer(ring: EventRing) -
         got = trio.run(main)
     full = got.count(-EIO)
     assert sorted(set(got)) == [-77, -EIO]
-    assert 30 <= full <= 40
+    assert 5 <= full <= 10
     assert [event.verdict for event in events(ring)] == ["fail"] * full
 
 
@@ -387,20 +397,19 @@ def test_memory_that_never_comes_costs_its_caller_a_second(ring: EventRing) -> N
             async with serving(other, ring):
                 one.go()
                 await trio.sleep(0.2)
-                with trio.fail_after(0.5):
-                    others = await result(other)
+                others = await result(other)
             await trio.lowlevel.wait_readable(one.fileno())
             return one.result(), others
 
     with child(slow) as one, child(calls((UNSHARE, 0))) as other:
         (got, took_s), others = trio.run(main)
     assert (got, others) == (-EIO, [0])
-    assert 0.9 < took_s < 2
+    assert 0.9 < took_s < 5
     assert [(event.verdict, event.call) for event in events(ring)] == [("continue", "unshare"), ("fail", "mount")]
 
 
 def test_nothing_is_left_of_a_served_listener(ring: EventRing) -> None:
-    before = len(os.listdir("/proc/self/task"))
     for _ in range(20):
         served(ring, calls((UNSHARE, 0)))
-    assert len(os.listdir("/proc/self/task")) == before
+    names = [Path(f"/proc/self/task/{task}/comm").read_text() for task in os.listdir("/proc/self/task")]
+    assert "eci-serve\n" not in names
