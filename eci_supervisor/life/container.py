@@ -21,6 +21,7 @@ from eci_supervisor.model.emulation import MounterFailed
 from eci_supervisor.model.state import ContainerState, LateBind, Mode, StateError
 from eci_supervisor.mounts.mounter import LocksBroken
 from eci_supervisor.observe.journal import Journal
+from eci_supervisor.policy.table import FLOOR
 from eci_supervisor.procfs.sampler import Sampler
 
 
@@ -103,7 +104,7 @@ class Container:
         self.state = replace(state, init_pid=pid, init_start=start)
         record.store(self._directory, self.state)
         parts.journal.record("start", "the container's mounts are locked, its calls are vetted",
-                             {"mode": state.mode.value, "ids": f"{state.ids.start}:{state.ids.count}", "floor": "syslog EPERM",
+                             {"mode": state.mode.value, "ids": f"{state.ids.start}:{state.ids.count}", "floor": " ".join(FLOOR),
                               "apparmor": "dropped" if state.mode is Mode.SYSTEM else "the engine's"}, pid=pid)
 
     def _cgroups(self, pid: int) -> tuple[str, ...]:
