@@ -89,13 +89,14 @@ class Group:
 
 
 class Cgroups:
-    """A container's groups, each hierarchy opened once."""
+    """A container's groups in the hierarchies of those controllers that nodes are about, each opened once."""
 
     __slots__ = ("_by_place", "_places")
+    CONTROLLERS = (b"memory", b"cpuset", b"cpuacct", b"hugetlb", parse.UNIFIED)
 
     def __init__(self, places: Mapping[bytes, parse.Place]) -> None:
         """`places` as parse.places() gives them. Raises OSError that names the directory."""
-        self._places = dict(places)
+        self._places = {controller: places[controller] for controller in self.CONTROLLERS if controller in places}
         self._by_place: dict[parse.Place, Group] = {}
         try:
             for place in self._places.values():
