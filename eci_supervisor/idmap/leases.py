@@ -14,6 +14,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
+from errno import EINVAL, ENOENT, ESRCH
 from typing import NamedTuple
 
 from eci_supervisor.idmap.ranges import Pool, first_free, pool
@@ -220,8 +221,10 @@ def mapped_starts() -> set[int]:
         try:
             with open(f"/proc/{pid}/uid_map", "rb") as file:
                 found = {int(line.split()[1]) for line in file if line.split()[0] == b"0"} - starts
-        except (FileNotFoundError, ProcessLookupError):
-            continue  # it is gone
+        except OSError as error:
+            if error.errno not in (ENOENT, ESRCH, EINVAL):  # it is gone; EINVAL is what the open says of a task that has just gone
+                raise
+            continue
         if found - {0} and start_time(pid) is not None:  # a zombie keeps its map, but can do nothing with it
             starts |= found
     return starts
