@@ -1,27 +1,22 @@
 """The events of one container: every vetted call, from the ring that its serving threads write, and the turns of its life, from us.
 
-`eci events` reads both; denials by policy, emulations, failures and the turns of life go to the audit file as well. Who made a call
-is looked up when somebody asks: the serving thread has better things to do. A thread that is gone by then has no user.
+`eci events` reads both; denials by policy, emulations, failures and the turns of life go to the audit file as well.
 """
-import os
 import secrets
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import trio
 
-from eci_supervisor.linux.process import start_time
 from eci_supervisor.model.event import Event
 from eci_supervisor.observe.audit import AuditFile
 from eci_supervisor.seccomp.events import event_of
-from eci_supervisor.seccomp.ring import Done, EventRing, RawEvent
+from eci_supervisor.seccomp.ring import EventRing, RawEvent
 
 LIVES_KEPT = 256
 TOLD_KEPT = 256  # more than come between two wake-ups of audit_calls
-TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
-SLACK_S = 0.05  # a start time is cut to a tick, and the two clocks are read one after the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +58,9 @@ class Journal:
         while True:
             await self._ring.wait_beyond(seen)
             last = self._ring.last  # before the snapshot: what comes after it shall not be skipped
-            for raw in self._ring.snapshot(seen):
+            for raw in self._ring.snapshot(seen, continued=False):
                 seen = raw.seq
-                if raw.done is not Done.CONTINUED and raw.id not in self._told:
+                if raw.id not in self._told:
                     self._audit.write(self._event(raw))
             seen = max(seen, last)
 
@@ -100,19 +95,4 @@ class Journal:
             nursery.cancel_scope.cancel()
 
     def _event(self, raw: RawEvent) -> Event:
-        event = event_of(raw, container=self._container, root=self._root)
-        return event if raw.pid is not None else resolved(event)
-
-
-def resolved(event: Event) -> Event:
-    """`event` with the process and the user of its thread, if that very thread still lives: its id may be another's by now."""
-    started = start_time(event.tid)
-    boot_time_s = time.clock_gettime(time.CLOCK_BOOTTIME) - (time.time() - event.time)
-    if started is None or started / TICKS_A_SECOND > boot_time_s + SLACK_S:
-        return event
-    try:
-        with open(f"/proc/{event.tid}/status", "rb") as file:
-            fields = dict(line.split(b":", 1) for line in file.read().splitlines() if b":" in line)
-        return replace(event, pid=int(fields[b"Tgid"]), uid=int(fields[b"Uid"].split()[0]))
-    except (OSError, KeyError, ValueError):  # gone between the two looks
-        return event
+        return event_of(raw, container=self._container, root=self._root)

@@ -93,12 +93,16 @@ class EventRing:
         """16 hex digits."""
         return f"{self._token}{seq & 0xFFFFFFFF:08x}"
 
-    def snapshot(self, after: int = 0) -> list[RawEvent]:
-        """What is still there of the events numbered above `after`, oldest first; callers are looked up where they still live."""
+    def snapshot(self, after: int = 0, *, continued: bool = True) -> list[RawEvent]:
+        """What is still there of the events numbered above `after`, oldest first; callers are looked up where they still live.
+
+        continued: with those that the kernel went on with, by far the most.
+        """
         event = ffi.new("struct eci_event *")
         last = self.last
         numbers = range(max(after, last - self._slots) + 1, last + 1)
-        found = [self._raw(seq, event) for seq in numbers if lib.eci_ring_read(self._ring, seq, event) == 0]
+        found = [self._raw(seq, event) for seq in numbers
+                 if lib.eci_ring_read(self._ring, seq, event) == 0 and (continued or event.verdict != Done.CONTINUED)]
         # The newest first: what holds for a thread's last event holds for those before it.
         seen: dict[int, tuple[int | None, int | None]] = {}
         for index in range(len(found) - 1, -1, -1):
