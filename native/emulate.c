@@ -45,15 +45,15 @@ static int set_callers_flags(int tree, uint64_t flags)
 {
 	uint64_t set = (flags & MS_NOSUID ? MOUNT_ATTR_NOSUID : 0) | (flags & MS_NODEV ? MOUNT_ATTR_NODEV : 0) |
 		       (flags & MS_NOEXEC ? MOUNT_ATTR_NOEXEC : 0) | (flags & 256 /* MS_NOSYMFOLLOW */ ? MOUNT_ATTR_NOSYMFOLLOW : 0);
-	int ret = set ? eci_attributes(tree, set, 0, 0) : 0;
+	int ret = set ? eci_attributes(tree, "", set, 0, 0) : 0;
 
-	return ret == 0 && flags & MS_RDONLY ? eci_attributes(tree, MOUNT_ATTR_RDONLY, 0, AT_RECURSIVE) : ret;
+	return ret == 0 && flags & MS_RDONLY ? eci_attributes(tree, "", MOUNT_ATTR_RDONLY, 0, AT_RECURSIVE) : ret;
 }
 
 /* The kernel's order after the path: may this caller mount at all; its options; may it show that pid or network namespace. */
 static int authority(const struct action *action)
 {
-	const struct namespaces *ns = &action->caller->ns;
+	const int *ns = action->caller->ns;
 	cleanup_fd int asked = -1;
 
 	if (action->tree < 0 && (asked = fsopen("tmpfs", FSOPEN_CLOEXEC)) < 0)
@@ -61,7 +61,7 @@ static int authority(const struct action *action)
 	if (action->tree < 0)
 		return action->tree;
 	/* setns(2) asks for CAP_SYS_ADMIN in the namespace's owner, as the mount does; for a pid namespace nothing else happens to us. */
-	return result(action->kind == TREE_PROC ? setns(ns->pid, CLONE_NEWPID) : setns(ns->net, CLONE_NEWNET));
+	return result(action->kind == TREE_PROC ? setns(ns[NS_PID], CLONE_NEWPID) : setns(ns[NS_NET], CLONE_NEWNET));
 }
 
 static int mount_tree(void *opaque)
@@ -130,7 +130,7 @@ static void reconcile(int tree, enum tree_kind kind, bool was_read_only)
 			cleanup_fd int node = node_at(tree, &top, path);
 
 			if (node >= 0)
-				eci_attributes(node, read_only ? MOUNT_ATTR_RDONLY : 0, read_only ? 0 : MOUNT_ATTR_RDONLY, 0);
+				eci_attributes(node, "", read_only ? MOUNT_ATTR_RDONLY : 0, read_only ? 0 : MOUNT_ATTR_RDONLY, 0);
 		}
 }
 
@@ -153,39 +153,29 @@ static int remount(struct action *action, int target, enum tree_kind kind)
 
 /* ---- umount of a tree ---- */
 
-/* Whether a mount of somebody else's lies below the tree: no node, no mask, no part of it over itself. Parents need not come first in
- * the caller's mount table, so it is read until nothing more is found. -EBUSY also for more mounts than that. */
+/* -EBUSY if a mount of somebody else's lies below the tree: no node, no mask, no part of it over itself. Or if there are too many. */
 static int no_foreign_mounts(const struct caller *caller, const struct place *tree)
 {
-	int fd = openat(caller->proc, "mountinfo", O_RDONLY | O_CLOEXEC);
+	int fd = openat(caller->proc, "mountinfo", O_RDONLY | O_CLOEXEC), ret = 0;
 	FILE *table = fd < 0 ? NULL : fdopen(fd, "re");
 	static char line[3 * PATH_MAX];
 	unsigned long below[4 * MAX_ENTRIES] = { tree->mount_id }, id, parent;
-	size_t count = 1, before = 0;
-	unsigned int major, minor;
-	int ret = table ? 0 : -EBUSY;
+	unsigned int major, minor, count = 1;
 
-	for (; ret == 0 && before != count; rewind(table))
-		for (before = count; ret == 0 && fgets(line, sizeof(line), table);) {
-			bool inside = false, known = false;
+	while (table && ret == 0 && fgets(line, sizeof(line), table)) {
+		bool inside = false;
 
-			if (sscanf(line, "%lu %lu %u:%u ", &id, &parent, &major, &minor) != 4)
-				continue;
-			for (size_t i = 0; i < count; i++) {
-				inside |= below[i] == parent;
-				known |= below[i] == id;
-			}
-			if (!inside || known)
-				continue;
-			if (count == 4 * MAX_ENTRIES || (makedev(major, minor) != tree->dev && makedev(major, minor) != eci.nodes_dev &&
-							 makedev(major, minor) != eci.masks_dev))
-				ret = -EBUSY;
-			else
-				below[count++] = id;
-		}
-	if (table)
-		fclose(table);
-	return ret;
+		if (sscanf(line, "%lu %lu %u:%u ", &id, &parent, &major, &minor) != 4)
+			continue;
+		for (unsigned int i = 0; i < count; i++)
+			inside |= below[i] == parent;
+		if (inside && (count == 4 * MAX_ENTRIES || (makedev(major, minor) != tree->dev && makedev(major, minor) != eci.nodes_dev &&
+							    makedev(major, minor) != eci.masks_dev)))
+			ret = -EBUSY;
+		else if (inside)
+			below[count++] = id;
+	}
+	return !table || fclose(table) < 0 ? -EBUSY : ret;
 }
 
 static int umount_tree(struct action *action, int target, const struct place *place)
@@ -233,7 +223,7 @@ static int undo(void *opaque)
 {
 	const struct action *action = opaque;
 
-	return setns(action->caller->ns.mnt, CLONE_NEWNS) < 0 || fchdir(action->tree) < 0 ? -errno : result(umount2(".", MNT_DETACH));
+	return setns(action->caller->ns[NS_MNT], CLONE_NEWNS) < 0 || fchdir(action->tree) < 0 ? -errno : result(umount2(".", MNT_DETACH));
 }
 
 static void answer(struct action *action, int error, struct reply *reply)
@@ -260,7 +250,7 @@ static int run(struct action *action)
 		if (ret != -WANT_OWN_FD)
 			return ret;
 		eci_close(&caller->own_fd);
-		snprintf(path, sizeof(path), "%u/fd/%d", caller->own_thread ? caller->tid : caller->tgid, caller->own_nr);
+		snprintf(path, sizeof(path), "%u/fd/%d", caller->own_thread ? caller->tid : caller->tgid_in[0], caller->own_nr);
 		caller->own_fd = openat(eci.proc, path, O_PATH | O_CLOEXEC);
 		if (caller->own_fd < 0)
 			return -ENOENT;
@@ -276,10 +266,10 @@ void eci_emulate(const struct request *request, int notify, enum operation op, c
 	int ret;
 
 	caller = (struct caller){ .notify = notify, .id = request->id, .tid = request->pid, .proc = -1, .root = -1, .cwd = -1,
-				  .ns = { -1, -1, -1, -1, -1, -1 }, .own_nr = -1, .own_fd = -1 };
-	ret = eci_look(&caller, op == OP_MOUNT_TREE && action.kind == TREE_SYSFS);
+				  .ns = { -1, -1, -1, -1, -1, -1 }, .own_fd = -1 };
+	ret = eci_look(&caller, 1U << NS_USER | 1U << NS_MNT | 1U << NS_PID | (action.kind == TREE_SYSFS ? 1U << NS_NET : 0));
 	reply->uid = caller.uid[1];
-	reply->pid = caller.tgid;
+	reply->pid = caller.tgid_in[0];
 	if (ret == 0 && op == OP_MOUNT_TREE)	/* without the capability it is not worth the work: the kernel will say so after the path */
 		action.tree = caller.caps & 1ULL << CAP_SYS_ADMIN ? eci_tree(action.kind, &caller, options, atime_attributes(request->flags))
 								  : -EPERM;

@@ -64,32 +64,26 @@ static int attach_sys(struct job *job, int rootfs)
 /* Makes what is missing of `path` below the container's root, as container root: runtimes do the same for their mounts. */
 static int make_mount_point(int rootfs, const char *path, bool directory)
 {
-	char copy[PATH_MAX];
-	char *name = copy, *end;
+	char copy[PATH_MAX] = ".";
+	int ret = snprintf(copy + 1, sizeof(copy) - 1, "%s", path) >= (int)sizeof(copy) - 1 ? -ENAMETOOLONG : 0;
 
-	if (snprintf(copy, sizeof(copy), "./%s", path + strspn(path, "/")) >= (int)sizeof(copy))
-		return -ENAMETOOLONG;
-	while ((end = strchr(name, '/'))) {
+	for (char *slash = copy + 1, *next; ret >= 0 && slash; slash = next) {
 		cleanup_fd int parent = -1, file = -1;
-		char *next = end + strspn(end, "/");
-		size_t length = strcspn(next, "/");
-		bool last = !next[length];
 
-		*end = 0;
-		parent = eci_open_below(rootfs, copy, O_PATH | O_DIRECTORY, IN_ROOT);
-		*end = '/';
-		next[length] = 0;
-		if (parent < 0)
-			return parent;
-		if (!last || directory ? mkdirat(parent, next, 0755) < 0 && errno != EEXIST
-				       : (file = openat(parent, next, O_CREAT | O_EXCL | O_CLOEXEC, 0644)) < 0 && errno != EEXIST)
-			return -errno;
-		if (last)
-			break;
-		next[length] = '/';
-		name = next;
+		next = strchr(slash + 1, '/');
+		*slash = 0;
+		if (next)
+			*next = 0;
+		ret = parent = eci_open_below(rootfs, copy, O_PATH | O_DIRECTORY, IN_ROOT);
+		if (ret >= 0 && slash[1])
+			ret = next || directory ? result(mkdirat(parent, slash + 1, 0755))
+						: (file = result(openat(parent, slash + 1, O_CREAT | O_EXCL | O_CLOEXEC, 0644)));
+		ret = ret == -EEXIST ? 0 : ret;
+		*slash = '/';
+		if (next)
+			*next = '/';
 	}
-	return 0;
+	return ret < 0 ? ret : 0;
 }
 
 /* Clones of the staged binds as init's namespace has them: locked copies, so their ro, nosuid and nodev hold. The staged path is the
@@ -124,7 +118,7 @@ static int attach_all(void *opaque)
 	cleanup_fd int rootfs = -1;
 	int ret;
 
-	if (setns(eci.container.user, CLONE_NEWUSER) < 0 || setns(eci.container.mnt, CLONE_NEWNS) < 0 || fchdir(eci.init_root) < 0 ||
+	if (setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 || setns(eci.ns[NS_MNT], CLONE_NEWNS) < 0 || fchdir(eci.init_root) < 0 ||
 	    chroot(".") < 0)
 		return blame(job, -errno, "the namespaces of init");
 	rootfs = eci_open_below(AT_FDCWD, job->strings[0][0], O_PATH | O_DIRECTORY, RESOLVE_NO_MAGICLINKS);
@@ -148,15 +142,11 @@ int eci_attach_first(strings_t strings, size_t count, bool cgroup, struct reply 
 	int ret = 0;
 
 	for (enum tree_kind kind = 0; kind < TREES && ret == 0; kind++) {
-		struct place place;
-
 		ret = job.trees[kind] = eci_tree(kind, NULL, "", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 		if (ret >= 0)
-			ret = eci_place(job.trees[kind], &place);
+			ret = eci_place(job.trees[kind], &eci.first[kind]);
 		if (ret < 0)
 			return blame(&job, ret, kind == TREE_PROC ? "building the tree of /proc" : "building the tree of /sys");
-		eci.first[kind].mount_id = place.mount_id;
-		eci.first[kind].dev = place.dev;
 	}
 	ret = eci_in_child(attach_all, &job, false);
 	for (int kind = 0; kind < TREES; kind++)
@@ -184,8 +174,8 @@ static int write_all(void *opaque)
 	cleanup_fd int sys = openat(eci.proc, "sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	int ret;
 
-	if (sys < 0 || setns(eci.container.net, CLONE_NEWNET) < 0 || setns(eci.container.ipc, CLONE_NEWIPC) < 0 ||
-	    setns(eci.container.uts, CLONE_NEWUTS) < 0 || setns(eci.container.user, CLONE_NEWUSER) < 0)
+	if (sys < 0 || setns(eci.ns[NS_NET], CLONE_NEWNET) < 0 || setns(eci.ns[NS_IPC], CLONE_NEWIPC) < 0 ||
+	    setns(eci.ns[NS_UTS], CLONE_NEWUTS) < 0 || setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0)
 		return -errno;
 	ret = become_container_root();
 	for (size_t i = 0; i < job->count && ret == 0; i++) {
@@ -211,8 +201,8 @@ static int refused(void *opaque)
 	const char *name = job->kind == TREE_PROC ? "proc" : "sysfs";
 	cleanup_fd int context = -1, mount = -1;
 
-	if (setns(eci.container.user, CLONE_NEWUSER) < 0 || setns(eci.container.mnt, CLONE_NEWNS) < 0 ||
-	    setns(eci.container.net, CLONE_NEWNET) < 0)
+	if (setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 || setns(eci.ns[NS_MNT], CLONE_NEWNS) < 0 ||
+	    setns(eci.ns[NS_NET], CLONE_NEWNET) < 0)
 		return blame(job, -errno, "joining the container");
 	context = fsopen(name, FSOPEN_CLOEXEC);
 	if (context < 0 || fsconfig(context, FSCONFIG_CREATE, NULL, NULL, 0) < 0)
@@ -228,7 +218,7 @@ int eci_prove(struct reply *reply)
 	struct job job = { .reply = reply };
 	int ret = 0;
 
-	if (setns(eci.container.pid, CLONE_NEWPID) < 0)
+	if (setns(eci.ns[NS_PID], CLONE_NEWPID) < 0)
 		return -errno;
 	for (job.kind = 0; job.kind < TREES && ret == 0; job.kind++)
 		ret = eci_in_child(refused, &job, true);

@@ -130,21 +130,14 @@ int eci_id_valid(const struct caller *caller)
 	return result(ioctl(caller->notify, SECCOMP_IOCTL_NOTIF_ID_VALID, &id));
 }
 
-/* Opens those of a task's namespaces that `which` names by letter: u, m, p, n, i, t (uts). */
-int eci_open_namespaces(int proc, struct namespaces *ns, const char *which)
+/* Opens those of a task's namespaces that `which` has the bit 1 << NS_* of. */
+int eci_open_namespaces(int proc, int *ns, unsigned int which)
 {
-	const struct { char letter; const char *path; int *fd; } known[] = {
-		{ 'u', "ns/user", &ns->user }, { 'm', "ns/mnt", &ns->mnt }, { 'p', "ns/pid", &ns->pid },
-		{ 'n', "ns/net", &ns->net }, { 'i', "ns/ipc", &ns->ipc }, { 't', "ns/uts", &ns->uts },
-	};
+	static const char *const paths[NAMESPACES] = { "ns/user", "ns/mnt", "ns/pid", "ns/net", "ns/ipc", "ns/uts" };
 
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
-		if (!strchr(which, known[i].letter))
-			continue;
-		*known[i].fd = openat(proc, known[i].path, O_RDONLY | O_CLOEXEC);
-		if (*known[i].fd < 0)
+	for (int i = 0; i < NAMESPACES; i++)
+		if (which & 1U << i && (ns[i] = openat(proc, paths[i], O_RDONLY | O_CLOEXEC)) < 0)
 			return -errno;
-	}
 	return 0;
 }
 
@@ -180,7 +173,6 @@ static int read_status(struct caller *caller)
 	    numbers(status, "\nNSpid:", caller->tid_in, MAX_LEVELS) != caller->levels)
 		return -ENOENT;
 	caller->caps = strtoull(caps + strlen("\nCapEff:\t"), NULL, 16);
-	caller->tgid = caller->tgid_in[0];
 	caller->ngroups = numbers(status, "\nGroups:", caller->groups, MAX_GROUPS);
 	return 0;
 }
@@ -197,14 +189,14 @@ static int same_label(const struct caller *caller)
 }
 
 /* Takes hold of the blocked thread: look first, then ask whether the notification still stands. -ENOENT: it is gone. */
-int eci_look(struct caller *caller, bool with_net)
+int eci_look(struct caller *caller, unsigned int which)
 {
 	char path[16];
 	int ret;
 
 	snprintf(path, sizeof(path), "%u", caller->tid);
 	caller->proc = openat(eci.proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (caller->proc < 0 || eci_open_namespaces(caller->proc, &caller->ns, with_net ? "umpn" : "ump") < 0)
+	if (caller->proc < 0 || eci_open_namespaces(caller->proc, caller->ns, which) < 0)
 		return -ENOENT;
 	caller->root = openat(caller->proc, "root", O_PATH | O_CLOEXEC);
 	caller->cwd = openat(caller->proc, "cwd", O_PATH | O_CLOEXEC);
@@ -216,11 +208,12 @@ int eci_look(struct caller *caller, bool with_net)
 
 void eci_forget(struct caller *caller)
 {
-	int *fds[] = { &caller->proc, &caller->root, &caller->cwd, &caller->ns.user, &caller->ns.mnt, &caller->ns.pid, &caller->ns.net,
-		       &caller->own_fd };
+	int *fds[] = { &caller->proc, &caller->root, &caller->cwd, &caller->own_fd };
 
 	for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++)
 		eci_close(fds[i]);
+	for (int i = 0; i < NAMESPACES; i++)
+		eci_close(&caller->ns[i]);
 }
 
 /* In a child: the caller's ids, mount namespace, root, cwd, user namespace and effective capabilities, in the one order in which each
@@ -239,11 +232,11 @@ int eci_become(const struct caller *caller)
 	syscall(SYS_setfsgid, caller->gid[3]);
 	syscall(SYS_setfsuid, caller->uid[3]);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);	/* a change of ids clears it */
-	if (setns(eci.container.user, CLONE_NEWUSER) < 0 || setns(caller->ns.mnt, CLONE_NEWNS) < 0 || fchdir(caller->root) < 0 ||
+	if (setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 || setns(caller->ns[NS_MNT], CLONE_NEWNS) < 0 || fchdir(caller->root) < 0 ||
 	    chroot(".") < 0 || fchdir(caller->cwd) < 0)
 		return -errno;
 	/* EINVAL: we are in it already. The caller's is the container's or below it, so that we may. */
-	if (setns(caller->ns.user, CLONE_NEWUSER) < 0 && errno != EINVAL)
+	if (setns(caller->ns[NS_USER], CLONE_NEWUSER) < 0 && errno != EINVAL)
 		return -errno;
 	return result(syscall(SYS_capset, &header, caps));
 }

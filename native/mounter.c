@@ -57,7 +57,7 @@ static void make_home(int fuse_root)
 	must(chmod("/", 0755) == 0 && mkdir("/proc", 0555) == 0 && mkdir("/nodes", 0555) == 0 && mkdir("/tree", 0555) == 0 &&
 	     mkdir("/directory", 0555) == 0 && (file = open("/file", O_CREAT | O_CLOEXEC, 0444)) >= 0, "what is in it");
 	must(mount_new("proc", "/proc", plain), "a procfs of our own");
-	must(eci_attributes(nodes, plain, 0, 0) == 0 && move_mount(nodes, "", AT_FDCWD, "/nodes", MOVE_MOUNT_F_EMPTY_PATH) == 0, "nodes");
+	must(eci_attributes(nodes, "", plain, 0, 0) == 0 && move_mount(nodes, "", AT_FDCWD, "/nodes", MOVE_MOUNT_F_EMPTY_PATH) == 0, "nodes");
 	must(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0, "a read-only root");
 }
 
@@ -182,7 +182,7 @@ static int container(const struct request *request)
 	ret = eci.init = result(openat(eci.proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC));
 	if (ret >= 0)
 		ret = eci.init_root = result(openat(eci.init, "root", O_PATH | O_DIRECTORY | O_CLOEXEC));
-	return ret < 0 ? ret : eci_open_namespaces(eci.init, &eci.container, "umpnit");
+	return ret < 0 ? ret : eci_open_namespaces(eci.init, eci.ns, (1U << NAMESPACES) - 1);
 }
 
 static int carry_out(const struct packet *packet, struct reply *reply)

@@ -17,7 +17,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 #include <unistd.h>
 
 enum { MAX_ENTRIES = 256, MAX_GROUPS = 1024, MAX_LEVELS = 33 /* MAX_PID_NS_LEVEL + 1 */ };
@@ -66,65 +65,61 @@ struct record {
 };
 
 struct reply {
-	int32_t error;		/* 0 or -errno */
+	int32_t error;			/* 0 or -errno */
 	uint32_t flags, uid, pid;	/* of the caller: host ids */
-	char what[48];		/* what the error is about */
+	char what[48];			/* what the error is about */
 };
 _Static_assert(sizeof(struct request) == 32 && sizeof(struct record) == 12 && sizeof(struct reply) == 64, "mounts/wire.py");
 
 /* ---- State ---- */
 
-struct namespaces {
-	int user, mnt, pid, net, ipc, uts;
+enum ns { NS_USER, NS_MNT, NS_PID, NS_NET, NS_IPC, NS_UTS, NAMESPACES };
+
+struct plan {
+	struct entry {
+		char path[256];
+		enum cover cover;
+		bool is_dir;		/* of a mask: what the path was last time */
+		int node;		/* O_PATH, of a NODE; else -1 */
+	} entries[MAX_ENTRIES];
+	unsigned int count;
+	bool read_only;
 };
 
-struct mounter {
-	struct plan {
-		struct entry {
-			char path[256];
-			enum cover cover;
-			bool is_dir;	/* of a mask: what the path was last time */
-			int node;	/* O_PATH, of a NODE */
-		} entries[MAX_ENTRIES];
-		unsigned int count;
-		bool read_only;
-	} plans[TREES];
-	struct namespaces container;
-	int init, init_root;			/* O_PATH of /proc/INIT and of its root */
-	struct { uint64_t mount_id, dev; } first[TREES];
+extern struct mounter {
+	struct plan plans[TREES];
+	int ns[NAMESPACES], init, init_root;	/* of the container; O_PATH of /proc/INIT and of its root */
+	struct place { uint64_t mount_id, dev; bool mount_root, directory, regular; } first[TREES];
 	int home, stage, home_pid, home_net;	/* namespaces of ours */
 	int proc, nodes;			/* O_PATH of our procfs and of the FUSE mount's root */
 	uint64_t nodes_dev, masks_dev;
 	bool has_pidns;				/* procfs takes pidns= */
 	char label[128];			/* our LSM label, "" where there is none */
-};
-
-extern struct mounter eci;
+} eci;
 
 /* The blocked thread: descriptors taken once, before ID_VALID, and used ever after; ids and capabilities as the host counts them. */
 struct caller {
-	int notify, proc, root, cwd;
-	struct namespaces ns;
+	int notify, proc, root, cwd, ns[NAMESPACES];
 	uint64_t id, caps;
-	uint32_t tid, tgid, uid[4], gid[4], groups[MAX_GROUPS];	/* real, effective, saved, file system */
-	int ngroups, levels;			/* of pid namespaces, from ours down to its own */
+	uint32_t tid, uid[4], gid[4], groups[MAX_GROUPS];	/* real, effective, saved, file system */
+	int ngroups, levels;					/* of pid namespaces, from ours down to its own */
 	uint32_t tgid_in[MAX_LEVELS], tid_in[MAX_LEVELS];
-	int own_nr, own_fd;			/* the last of its descriptors that a path led to, taken by us */
+	int own_nr, own_fd;					/* the last of its descriptors that a path led to, taken by us */
 	bool own_thread;
 };
 
 /* join.c: children, and who they become */
 int eci_in_child(int (*run)(void *arg), void *arg, bool newborn);
 void eci_child_ready(void);
-int eci_look(struct caller *caller, bool with_net);
+int eci_open_namespaces(int proc, int *ns, unsigned int which);
+int eci_look(struct caller *caller, unsigned int which);
 void eci_forget(struct caller *caller);
 int eci_id_valid(const struct caller *caller);
 int eci_become(const struct caller *caller);
-int eci_open_namespaces(int proc, struct namespaces *ns, const char *which);
 
 /* tree.c: superblocks, the stage, locks */
 int eci_tree(enum tree_kind kind, const struct caller *caller, const char *options, uint64_t attributes);
-int eci_attributes(int mount, uint64_t set, uint64_t clear, unsigned int at_flags);
+int eci_attributes(int mount, const char *path, uint64_t set, uint64_t clear, unsigned int at_flags);
 void eci_clear_stage(void);
 void eci_spare_ready(void);
 void eci_spare_drop(void);
@@ -137,10 +132,6 @@ int eci_prove(struct reply *reply);
 
 /* walk.c: where a path of the caller leads */
 enum { WANT_OWN_FD = 4096 };	/* beyond every errno: take caller->own_nr for us and walk again */
-struct place {
-	uint64_t mount_id, dev;
-	bool mount_root, directory, regular;
-};
 int eci_walk(struct caller *caller, const char *path, bool follow);
 int eci_place(int fd, struct place *place);
 int eci_open_below(int dir, const char *path, uint64_t flags, uint64_t resolve);

@@ -10,18 +10,13 @@ static const char *const names[TREES] = { [TREE_PROC] = "proc", [TREE_SYSFS] = "
 static int spare = -1;		/* a tree of the container's own pid namespace, made when there was nothing else to do */
 static bool staged;
 
-/* An option of the caller. The list is closed: pidns= takes a path, which would be ours and not the caller's; LSM options would be set
- * with our authority. EINVAL is what the kernel says to a key it does not know. */
+/* An option of the caller. With a value the list is closed: pidns= takes a path, which would be ours and not the caller's, and LSM options
+ * would be set with our authority. EINVAL is what the kernel says to a key it does not know. */
 static int set_option(int context, enum tree_kind kind, const char *key, const char *value)
 {
-	static const char *const common[] = { "ro", "rw", "sync", "async", "dirsync", "lazytime", "nolazytime", "mand", "nomand", "silent" };
-
-	if (kind == TREE_PROC && (!strcmp(key, "hidepid") || !strcmp(key, "gid") || !strcmp(key, "subset")))
-		return result(fsconfig(context, value ? FSCONFIG_STRING : FSCONFIG_FLAG, key, value, 0));
-	for (size_t i = 0; i < sizeof(common) / sizeof(common[0]); i++)
-		if (!value && !strcmp(key, common[i]))
-			return 0;	/* the superblock stays rw; ro is a flag of the mount here */
-	return -EINVAL;
+	if (value && (kind != TREE_PROC || (strcmp(key, "hidepid") && strcmp(key, "gid") && strcmp(key, "subset"))))
+		return -EINVAL;
+	return result(fsconfig(context, value ? FSCONFIG_STRING : FSCONFIG_FLAG, key, value, 0));
 }
 
 /* Split at commas, empty parts and keys skipped, as generic_parse_monolithic() does. */
@@ -47,7 +42,7 @@ static int set_options(int context, enum tree_kind kind, const char *options)
 
 struct create {
 	enum tree_kind kind;
-	const struct namespaces *ns;
+	const int *ns;
 	const struct caller *as;
 	const char *options;
 	int context;
@@ -61,11 +56,11 @@ static int create(void *opaque)
 	int ret = c->as ? eci_become(c->as) : 0;
 
 	if (ret == 0 && c->kind == TREE_SYSFS)
-		ret = result(setns(c->ns->net, CLONE_NEWNET));
+		ret = result(setns(c->ns[NS_NET], CLONE_NEWNET));
 	if (ret == 0)
 		ret = context = result(fsopen(names[c->kind], FSOPEN_CLOEXEC));
 	if (ret >= 0 && c->kind == TREE_PROC && eci.has_pidns)
-		ret = result(fsconfig(context, FSCONFIG_FD, "pidns", NULL, c->ns->pid));
+		ret = result(fsconfig(context, FSCONFIG_FD, "pidns", NULL, c->ns[NS_PID]));
 	if (ret >= 0)
 		ret = result(fsconfig(context, FSCONFIG_STRING, "source", names[c->kind], 0));
 	if (ret >= 0)
@@ -78,7 +73,7 @@ static int create(void *opaque)
 
 /* A context for fsmount(2). A child makes it `as` the caller where there are options: gid= is translated by who creates the superblock.
  * Else we do, and the caller's authority is asked for when the tree is attached. Cannot hurt the host: it shows nothing while unmounted. */
-static int superblock(enum tree_kind kind, const struct namespaces *ns, const struct caller *as, const char *options)
+static int superblock(enum tree_kind kind, const int *ns, const struct caller *as, const char *options)
 {
 	struct create c = { .kind = kind, .ns = ns, .as = as, .options = options, .context = -1 };
 	/* Without pidns= it shows the pid namespace of the task that makes it, so a child is born into it. It is visible there, but out of
@@ -86,7 +81,7 @@ static int superblock(enum tree_kind kind, const struct namespaces *ns, const st
 	bool born_inside = kind == TREE_PROC && !eci.has_pidns;
 	int ret;
 
-	if (born_inside && setns(ns->pid, CLONE_NEWPID) < 0)
+	if (born_inside && setns(ns[NS_PID], CLONE_NEWPID) < 0)
 		return -errno;
 	ret = as || born_inside ? eci_in_child(create, &c, born_inside) : create(&c);
 	/* Otherwise we would show the wrong processes, the wrong network, from now on. */
@@ -95,11 +90,11 @@ static int superblock(enum tree_kind kind, const struct namespaces *ns, const st
 	return ret < 0 ? ret : c.context;
 }
 
-int eci_attributes(int mount, uint64_t set, uint64_t clear, unsigned int at_flags)
+int eci_attributes(int mount, const char *path, uint64_t set, uint64_t clear, unsigned int at_flags)
 {
 	struct mount_attr attr = { .attr_set = set, .attr_clr = clear };
 
-	return result(mount_setattr(mount, "", AT_EMPTY_PATH | at_flags, &attr, sizeof(attr)));
+	return result(mount_setattr(mount, path, AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | at_flags, &attr, sizeof(attr)));
 }
 
 static int attach(int mount, int tree, const char *path)
@@ -141,7 +136,6 @@ static int cover_all(struct plan *plan, int tree, const int *clones)
 {
 	/* subset=pid leaves no node to cover. One file of its pid 1, over itself, keeps the tree from counting as fully visible. */
 	struct entry pid_one = { .path = "1/pagemap", .cover = COVER_SELF };
-	struct mount_attr read_only = { .attr_set = MOUNT_ATTR_RDONLY };
 	int covered = 0, ret;
 
 	for (unsigned int i = 0; i < plan->count; i++) {
@@ -154,10 +148,12 @@ static int cover_all(struct plan *plan, int tree, const int *clones)
 		return ret < 0 ? ret : -EPERM;
 	/* Recursive, and after all is attached: a node below a read-only path is read-only too. */
 	for (unsigned int i = 0; i < plan->count; i++)
-		if (plan->entries[i].cover == COVER_READONLY && mount_setattr(tree, plan->entries[i].path, AT_RECURSIVE | AT_SYMLINK_NOFOLLOW,
-									       &read_only, sizeof(read_only)) < 0 && errno != ENOENT)
-			return -errno;
-	return plan->read_only ? eci_attributes(tree, MOUNT_ATTR_RDONLY, 0, AT_RECURSIVE) : 0;
+		if (plan->entries[i].cover == COVER_READONLY) {
+			ret = eci_attributes(tree, plan->entries[i].path, MOUNT_ATTR_RDONLY, 0, AT_RECURSIVE);
+			if (ret < 0 && ret != -ENOENT)
+				return ret;
+		}
+	return plan->read_only ? eci_attributes(tree, "", MOUNT_ATTR_RDONLY, 0, AT_RECURSIVE) : 0;
 }
 
 /* Builds the tree of `context` at /tree of the stage. Cannot hurt the host: everything happens in mount namespaces of our own. */
@@ -188,7 +184,7 @@ static int build(enum tree_kind kind, int context, uint64_t attributes)
  * root may get hold of the copy (mounter.h): it holds the locked tree and nothing else. */
 static int clone_locked(void *tree)
 {
-	if (setns(eci.stage, CLONE_NEWNS) < 0 || setns(eci.container.user, CLONE_NEWUSER) < 0 || unshare(CLONE_NEWNS) < 0)
+	if (setns(eci.stage, CLONE_NEWNS) < 0 || setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 || unshare(CLONE_NEWNS) < 0)
 		return -errno;
 	return *(int *)tree = result(open_tree(AT_FDCWD, "/tree", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
 }
@@ -212,11 +208,11 @@ static bool same_file(int one, int other)
  * are the spec's, and the atime flags, which no later call could change. -errno as the kernel's for options and namespaces. */
 int eci_tree(enum tree_kind kind, const struct caller *caller, const char *options, uint64_t attributes)
 {
-	const struct namespaces *ns = caller ? &caller->ns : &eci.container;
+	const int *ns = caller ? caller->ns : eci.ns;
 	cleanup_fd int context = -1;
 	int tree = -1, ret;
 
-	if (kind == TREE_PROC && spare >= 0 && !*options && !attributes && same_file(ns->pid, eci.container.pid))
+	if (kind == TREE_PROC && spare >= 0 && !*options && !attributes && same_file(ns[NS_PID], eci.ns[NS_PID]))
 		return steal_fd(&spare);
 	eci_clear_stage();
 	context = superblock(kind, ns, *options ? caller : NULL, options);

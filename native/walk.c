@@ -17,15 +17,12 @@
 
 #include "mounter.h"
 
-enum { LINKS_MAX = 40, PROC_ROOT_INO = 1 };
-
-enum own { OWN_NOTHING, OWN_PROCESS, OWN_TASKS, OWN_THREAD, OWN_FDS };
+enum { LINKS_MAX = 40, PROC_ROOT_INO = 1, STATUS_MAX = 4096 };
 
 struct walk {
 	struct caller *caller;
 	int at, links;		/* O_PATH of the directory reached */
-	enum own own;		/* what of the caller's that directory is */
-	bool thread;		/* OWN_FDS is the thread's, not the process's */
+	int own;		/* it holds the caller's own descriptors: 1 its process's, 2 its thread's, which may be others */
 	char rest[2 * PATH_MAX];
 };
 
@@ -63,26 +60,50 @@ static bool at_procfs_root(int fd)
 	return on_procfs(fd) && fstat(fd, &st) == 0 && st.st_ino == PROC_ROOT_INO;
 }
 
+/* Whether `line` of a status holds the caller's numbers, from `level` of the pid namespaces inwards. */
+static bool has_numbers(const char *status, const char *line, const struct caller *caller, const uint32_t *numbers, int level)
+{
+	const char *at = strstr(status, line);
+	char *end = (char *)at + strlen(line);
+
+	for (; at && level < caller->levels; level++)
+		if (*end != '\t' || strtoul(end + 1, &end, 10) != numbers[level])
+			return false;
+	return at && *end == '\n';
+}
+
+static int read_status(int dir, const char *path, char status[STATUS_MAX])
+{
+	cleanup_fd int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, status, STATUS_MAX - 1);
+
+	status[n < 0 ? 0 : n] = 0;
+	return n > 0;
+}
+
 /* Which of the caller's pid namespaces the procfs at `root` shows: the outermost level whose number there has the caller's own line of
  * numbers from that level inwards. 0: it shows none of them, or hides the caller. */
 static int level_of(const struct caller *caller, int root)
 {
 	for (int level = 1; level < caller->levels; level++) {
-		char path[24], status[4096], wanted[MAX_LEVELS * 12] = "\nNStgid:";
-		size_t length = strlen(wanted);
-		cleanup_fd int fd = -1;
-		ssize_t n;
+		char path[24], status[STATUS_MAX];
 
 		snprintf(path, sizeof(path), "%u/status", caller->tgid_in[level]);
-		fd = openat(root, path, O_RDONLY | O_CLOEXEC);
-		n = fd < 0 ? -1 : read(fd, status, sizeof(status) - 1);
-		status[n < 0 ? 0 : n] = 0;
-		for (int i = level; i < caller->levels; i++)
-			length += (size_t)snprintf(wanted + length, sizeof(wanted) - length, "\t%u", caller->tgid_in[i]);
-		strcpy(wanted + length, "\n");
-		if (strstr(status, wanted))
+		if (read_status(root, path, status) && has_numbers(status, "\nNStgid:", caller, caller->tgid_in, level))
 			return level;
 	}
+	return 0;
+}
+
+/* Whose descriptors are in `fd` of the directory reached: struct walk's `own`. */
+static int owner_of(const struct caller *caller, int at)
+{
+	char status[STATUS_MAX];
+
+	for (int level = on_procfs(at) && read_status(at, "status", status) ? 1 : caller->levels; level < caller->levels; level++)
+		if (has_numbers(status, "\nNStgid:", caller, caller->tgid_in, level))
+			return has_numbers(status, "\nNSpid:", caller, caller->tgid_in, level) ? 1
+			       : has_numbers(status, "\nNSpid:", caller, caller->tid_in, level) ? 2 : 0;
 	return 0;
 }
 
@@ -103,8 +124,7 @@ static int follow(struct walk *walk, int fd, const char *name)
 	int level = own ? level_of(walk->caller, walk->at) : 0, ret = 0;
 	ssize_t n;
 
-	if (!own)
-		walk->own = OWN_NOTHING;
+	walk->own = 0;
 	if (!own && !root && on_procfs(fd))	/* a magic link: the kernel follows it, and asks whether the caller may */
 		return move_to(walk, openat(walk->at, name, O_PATH | O_CLOEXEC));
 	if (own && !level)
@@ -128,33 +148,14 @@ static int follow(struct walk *walk, int fd, const char *name)
 static int own_descriptor(struct walk *walk, int number)
 {
 	struct caller *caller = walk->caller;
+	bool thread = walk->own == 2;
 
-	walk->own = OWN_NOTHING;
-	if (caller->own_fd >= 0 && caller->own_nr == number && caller->own_thread == walk->thread)
+	walk->own = 0;
+	if (caller->own_fd >= 0 && caller->own_nr == number && caller->own_thread == thread)
 		return move_to(walk, fcntl(caller->own_fd, F_DUPFD_CLOEXEC, 0));
 	caller->own_nr = number;
-	caller->own_thread = walk->thread;
+	caller->own_thread = thread;
 	return -WANT_OWN_FD;
-}
-
-/* What of the caller's `name`, in the directory reached, is. */
-static enum own owned(struct walk *walk, const char *name)
-{
-	const struct caller *caller = walk->caller;
-	enum own was = walk->own;
-	int level;
-
-	if (was == OWN_NOTHING && *name >= '1' && *name <= '9' && at_procfs_root(walk->at)) {
-		level = level_of(caller, walk->at);
-		return level && (uint32_t)atoi(name) == caller->tgid_in[level] ? OWN_PROCESS : OWN_NOTHING;
-	}
-	for (level = 1; was == OWN_TASKS && level < caller->levels; level++)
-		if ((uint32_t)atoi(name) == caller->tid_in[level])
-			return OWN_THREAD;
-	if (was == OWN_PROCESS && !strcmp(name, "task"))
-		return OWN_TASKS;
-	walk->thread = was == OWN_THREAD;
-	return (was == OWN_PROCESS || was == OWN_THREAD) && !strcmp(name, "fd") ? OWN_FDS : OWN_NOTHING;
 }
 
 static int component(struct walk *walk, const char *name, bool last, bool must_follow)
@@ -165,7 +166,7 @@ static int component(struct walk *walk, const char *name, bool last, bool must_f
 
 	if (!strcmp(name, "."))
 		return 0;
-	if (walk->own == OWN_FDS && *name >= '0' && *name <= '9' && (!last || must_follow))
+	if (walk->own && *name >= '0' && *name <= '9' && (!last || must_follow))
 		return ++walk->links > LINKS_MAX ? -ELOOP : own_descriptor(walk, atoi(name));
 	fd = openat(walk->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);	/* ".." ends at our root, which is the caller's */
 	if (fd < 0 || eci_place(fd, &place) < 0)
@@ -174,7 +175,7 @@ static int component(struct walk *walk, const char *name, bool last, bool must_f
 		return ++walk->links > LINKS_MAX ? -ELOOP : follow(walk, fd, name);
 	if (!last && !place.directory)
 		return -ENOTDIR;
-	walk->own = owned(walk, name);
+	walk->own = !strcmp(name, "fd") ? owner_of(walk->caller, walk->at) : 0;
 	return move_to(walk, steal_fd(&fd));
 }
 
