@@ -53,7 +53,8 @@ def dispatch(front: str, real: str, line: argv.CommandLine, report: Reporter) ->
     check_command(line)
     check_process()
     if not real:
-        raise Refused("no real runtime: neither runc nor crun is in PATH. Install runc, or name one by --real-runtime=PATH")
+        raise Refused(f"no real runtime: {line.real_runtime or 'neither runc nor crun'} is not there, or not in PATH. "
+                      "Install runc, or name another by --real-runtime=PATH")
     call = call_of(front, RealRuntime(real), line)
     if line.command == "exec":
         return exec_(call)
