@@ -71,8 +71,8 @@ def parse(program: str, words: Sequence[str]) -> CommandLine:
     return CommandLine(
         mode=_mode(program, found.get("mode")), state_dir=_directory("--state-dir", found.get("state-dir", DEFAULT_STATE_DIR)),
         audit_dir=_directory("--audit-dir", found.get("audit-dir", DEFAULT_AUDIT_DIR)), before=tuple(before), command=command,
-        words=tuple(words[at:]), id=_container_id(command, operands), root=found.get("root", ""), real_runtime=found.get("real-runtime", ""),
-        options=options)
+        words=tuple(words[at:]), id=_container_id(command, operands), root=found.get("root", ""),
+        real_runtime=found.get("real-runtime", ""), options=options)
 
 
 def log_of(words: Sequence[str]) -> tuple[str, bool]:

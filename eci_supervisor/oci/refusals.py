@@ -70,7 +70,7 @@ def own_maps(spec: Spec) -> IdRange | None:
     if not any(maps):
         return None
     if len(maps[0]) != 1 or maps[0] != maps[1] or maps[0][0].container != 0:
-        raise Refused("its own id maps (linux.uidMappings, gidMappings) must both be one and the same line that starts at container id 0, or be left out")
+        raise Refused("its own id maps (linux.uidMappings, gidMappings) are not one and the same range from container id 0 on")
     return IdRange(maps[0][0].host, maps[0][0].size)
 
 
@@ -106,5 +106,5 @@ def _check_maps(spec: Spec, pool: tuple[IdRange, ...]) -> None:
     if ids.start <= 0 or ids.count < 1:
         raise Refused("its own id maps (linux.uidMappings) contain host id 0: take a range that is nobody's on the host, or leave them out")
     if taken := next((part for part in pool if part.overlaps(ids)), None):
-        raise Refused(f"its own id maps (linux.uidMappings {ids.start}-{ids.end - 1}) overlap the ids {taken.start}-{taken.end - 1} that eci-runc leases: "
-                      'leave them out, or move the line "eci" in /etc/subuid and /etc/subgid')
+        raise Refused(f"its own id maps (linux.uidMappings {ids.start}-{ids.end - 1}) overlap the ids {taken.start}-{taken.end - 1} that "
+                      'eci-runc leases: leave them out, or move the line "eci" in /etc/subuid and /etc/subgid')

@@ -93,7 +93,7 @@ def test_maps_of_its_own() -> None:
     ],
 )
 def test_maps_that_are_no_plain_range(linux: dict[str, object]) -> None:
-    assert "one and the same line" in refused(spec(linux=linux))
+    assert "one and the same range" in refused(spec(linux=linux))
 
 
 @pytest.mark.parametrize("user", [{"uid": 65536}, {"uid": 0, "gid": 4294967295}, {"uid": 0, "gid": 0, "additionalGids": [1, 100000]}])
