@@ -130,6 +130,13 @@ class Leases:
             own = [one for one in references if one.key == key]
             return len(self._drop(references, own, by_creator=True)) == len(own)
 
+    def give_up(self, key: str) -> None:
+        """Gives `key`'s range back before anything was made with it: whoever has that range mapped by now is none of its container's."""
+        with self._locked() as references:
+            for one in references:
+                if one.key == key and not self._read(one).init_pid:
+                    os.unlink(f"{self._directory}/{one}")
+
     def reclaim(self) -> tuple[str, ...]:
         """Frees what no living container holds; the keys that lost their lease."""
         with self._locked() as references:

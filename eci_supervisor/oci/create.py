@@ -127,6 +127,8 @@ class Making:
         if self._started:
             child.run(self.call.runtime.delete(self.call.line), silent=True)
         with suppress(RuntimeError, OSError):
+            if self._ids is not None and not self._started:
+                Leases(self.call.state_dir).give_up(self.call.key)
             give_back(self.call.state_dir, self.call.root, self.call.line.id)
 
 
