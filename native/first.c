@@ -11,6 +11,7 @@
 
 #include "mounter.h"
 
+enum { MAX_LATE = 256 };
 enum { SAFE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS, IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
 
 /* What a child is given; `strings` are the request's. */
@@ -87,24 +88,26 @@ static int make_mount_point(int rootfs, const char *path, bool directory)
 }
 
 /* Clones of the staged binds as init's namespace has them: locked copies, so their ro, nosuid and nodev hold. The staged path is the
- * host's and of our own making; the destination is the image's, and is resolved below its root. */
+ * host's and of our own making, opened while we are host root; the destination is the image's, and is resolved below its root. */
 static int attach_late(struct job *job, int rootfs)
 {
-	int ret = 0;
+	static int sources[MAX_LATE];
+	int ret = job->count > MAX_LATE ? -E2BIG : 0;
 
-	for (size_t i = 1; i < job->count && ret == 0; i++) {
+	for (size_t i = 1; i < job->count && ret >= 0; i++)
+		ret = sources[i] = result(open_tree(AT_FDCWD, job->strings[i][0], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+	if (ret >= 0)
+		ret = become_container_root();	/* the mount points that are made now are its own */
+	for (size_t i = 1; i < job->count && ret >= 0; i++) {
 		const char *destination = job->strings[i][1];
-		cleanup_fd int source = open_tree(AT_FDCWD, job->strings[i][0], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+		cleanup_fd int source = sources[i];
 		struct place place;
 
-		ret = source < 0 ? -errno : eci_place(source, &place);
-		if (ret == 0)
+		ret = *destination == '/' ? eci_place(source, &place) : -EBADMSG;
+		if (ret >= 0)
 			ret = attach(source, rootfs, destination, IN_ROOT);
-		if (ret == -ENOENT) {
-			ret = make_mount_point(rootfs, destination, place.directory);
-			if (ret == 0)
-				ret = attach(source, rootfs, destination, IN_ROOT);
-		}
+		if (ret == -ENOENT && (ret = make_mount_point(rootfs, destination, place.directory)) >= 0)
+			ret = attach(source, rootfs, destination, IN_ROOT);
 		if (ret < 0)
 			blame(job, ret, destination);
 	}
@@ -130,8 +133,7 @@ static int attach_all(void *opaque)
 	ret = attach_sys(job, rootfs);
 	if (ret < 0)
 		return blame(job, ret, "/sys");
-	ret = become_container_root();	/* the mount points that are made now are its own */
-	return ret < 0 ? ret : attach_late(job, rootfs);
+	return attach_late(job, rootfs);
 }
 
 /* The two first trees and the late binds, into init's mount namespace. Cannot hurt the host: that namespace belongs to the container's

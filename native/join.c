@@ -231,7 +231,8 @@ int eci_become(const struct caller *caller)
 		return -errno;
 	syscall(SYS_setfsgid, caller->gid[3]);
 	syscall(SYS_setfsuid, caller->uid[3]);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);	/* a change of ids clears it */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);	/* a change of ids clears it, */
+	prctl(PR_SET_DUMPABLE, 0);		/* and sets this to fs.suid_dumpable */
 	if (setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 || setns(caller->ns[NS_MNT], CLONE_NEWNS) < 0 || fchdir(caller->root) < 0 ||
 	    chroot(".") < 0 || fchdir(caller->cwd) < 0)
 		return -errno;
