@@ -16,6 +16,7 @@ from eci_supervisor.control.protocol import Prove
 from eci_supervisor.forkserver import client
 from eci_supervisor.idmap.leases import Leases
 from eci_supervisor.life.record import load, store
+from eci_supervisor.linux.devices import is_null, private_null
 from eci_supervisor.linux.mount_api import MS_BIND, mount
 from eci_supervisor.linux.paths import ContainerDir, StateDir
 from eci_supervisor.model.ids import IdRange
@@ -190,8 +191,15 @@ def plan(call: Call, spec: Spec, ids: Identities, staged: Staged, token: str) ->
 
 
 def give_stdio(ids: IdRange) -> None:
-    """The engine's pipes belong to host root, and /dev/stdout could not be opened inside. Never a tty or a file: those are the host's."""
+    """The engine's pipes belong to host root, and /dev/stdout could not be opened inside. Never a tty or a file: those are the host's.
+
+    crun gives container root whatever its stdio is; of the host's /dev/null it would be the owner, and could close it to everybody.
+    """
     for fd in range(3):
         with suppress(OSError):  # a closed one
-            if stat.S_ISFIFO(os.fstat(fd).st_mode):
+            status = os.fstat(fd)
+            if stat.S_ISFIFO(status.st_mode):
                 os.fchown(fd, ids.start, ids.start)
+            elif is_null(status):
+                with private_null() as null:
+                    os.dup2(null.fileno(), fd)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from eci_supervisor.linux import mount_api, openat2
+from eci_supervisor.linux.devices import is_null, private_null
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.fsuid import FileSystemIds
 from eci_supervisor.linux.mount_flags import MOUNT_ATTR_NODEV
@@ -73,6 +74,18 @@ def test_an_error_names_its_object(call: Callable[[], object], number: int, text
 def test_what_a_file_system_says_about_a_failure_is_told() -> None:
     with mount_api.fsopen("overlay") as context, pytest.raises(OSError, match=r"fsconfig nonsense=1: .*Unknown parameter"):
         mount_api.fsconfig_string(context.fileno(), "nonsense", "1")
+
+
+def test_a_null_device_of_our_own() -> None:
+    host = os.stat("/dev/null")
+    with private_null() as null:
+        assert is_null(os.stat(null.fileno()))
+        assert os.write(null.fileno(), b"x") == 1
+        assert os.read(null.fileno(), 1) == b""
+        os.fchown(null.fileno(), 5, 5)
+        os.fchmod(null.fileno(), 0)
+    after = os.stat("/dev/null")
+    assert (after.st_uid, after.st_mode) == (host.st_uid, host.st_mode)
 
 
 def test_received_descriptors_close_on_exec() -> None:
