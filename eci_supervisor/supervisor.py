@@ -128,11 +128,12 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
         nodes = _mount_nodes(state_dir, state, journal, log)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ends.on_signal, signal.SIGTERM, nursery.cancel_scope)
-            await nursery.start(nodes.view.serve)
             plans = (tree.proc_plan(state.masked, state.read_only),
                      tree.sysfs_plan(state.masked, state.read_only, state.sysfs_read_only))
             mounter = LastingMounter(state_dir.staging, plans, journal, log)
-            await nursery.start(mounter.run)
+            async with trio.open_nursery() as starting:  # at once: each waits for a process or a thread
+                starting.start_soon(nursery.start, nodes.view.serve)
+                starting.start_soon(nursery.start, mounter.run)
             vetting = Vetting(state, ring, journal, mounter, log)
 
             def live() -> dict[str, object]:

@@ -19,7 +19,8 @@ from eci_supervisor.linux.paths import StateDir
 START_DEADLINE_S = 15.0
 ANSWER_DEADLINE_S = 15.0
 READY_FD = 3
-ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
+               "MALLOC_ARENA_MAX": "1"}  # an arena a thread would be memory of its own for each supervisor
 PROGRAM = "from eci_supervisor.forkserver.main import main; main()"
 
 

@@ -20,6 +20,7 @@ import trio
 
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.mount_api import clone_tree
+from eci_supervisor.linux.thread import in_thread
 from eci_supervisor.procfs import fuse_library, tree
 from eci_supervisor.procfs.node import Dir, Tunable
 from eci_supervisor.procfs.sampler import Sampler
@@ -73,7 +74,7 @@ class View(pyfuse3.Operations):
             nursery.start_soon(pyfuse3.main, 1, 1)  # no handler awaits anything, so more tasks would only cost
             with trio.fail_after(CHECK_DEADLINE_S):
                 # In a thread: the loop that answers must not be the one that asks.
-                await trio.to_thread.run_sync(self._check, abandon_on_cancel=True)
+                await in_thread(self._check)
             task_status.started()
 
     def close(self) -> None:
