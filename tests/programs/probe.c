@@ -16,6 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -120,12 +121,13 @@ static int store(const char *path, const char *value)
 static int op_userns(char **w)
 {
 	char map[32];
+	gid_t group = getegid();
 
 	(void)w;
 	snprintf(map, sizeof(map), "0 %d 1", geteuid());
 	if (unshare(CLONE_NEWUSER) || store("/proc/self/uid_map", map) || store("/proc/self/setgroups", "deny"))
 		return -1;
-	snprintf(map, sizeof(map), "0 %d 1", getegid());
+	snprintf(map, sizeof(map), "0 %d 1", group);
 	return store("/proc/self/gid_map", map);
 }
 
@@ -164,7 +166,9 @@ static int op_chdir(char **w)
 
 static int op_setuid(char **w)
 {
-	return setgid((gid_t)atoi(w[0])) ? -1 : setuid((uid_t)atoi(w[0]));
+	if (setgid((gid_t)atoi(w[0])) || setuid((uid_t)atoi(w[0])))
+		return -1;
+	return prctl(PR_SET_DUMPABLE, 1);	/* as after an exec: its files in /proc are its own again */
 }
 
 static int op_open(char **w)

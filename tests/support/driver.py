@@ -69,7 +69,7 @@ class Runtime:
 
     def argv(self) -> list[str]:
         script = " ".join((WITHOUT_V2 if self.real == "crun" else "", self.before)).strip()
-        prefix = ["unshare", "--mount", "sh", "-ec", f'{script} exec "$@"', "sh"] if script else []
+        prefix = ["unshare", "--mount", "--propagation=slave", "sh", "-ec", f'{script} exec "$@"', "sh"] if script else []
         if self.plain:
             return [*prefix, self.real, f"--root={self.root}"]
         ours = [f"--state-dir={self.state_dir}", f"--audit-dir={self.audit_dir}", f"--real-runtime={self.program()}", f"--mode={self.mode}"]
