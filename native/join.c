@@ -31,6 +31,7 @@ static struct slot {
 	uint32_t go, done;	/* futexes */
 	int tid;		/* cleared by the kernel when the child has left our memory: then the slot is free */
 } slots[SLOTS], *ready;
+static pid_t mounter;
 
 static int64_t now_ms(void)
 {
@@ -66,9 +67,15 @@ static void set(uint32_t *futex)
 static int child(void *opaque)
 {
 	struct slot *slot = opaque;
+	pid_t parent;
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);	/* nothing is done for a container that nobody answers for */
-	wait_set(&slot->go, -1);
+	/* It may have died before that call, and then nobody ever says go. In the container's pid namespace we have no parent to look at,
+	 * but one born there is used at once.
+	 */
+	parent = getppid();
+	if ((parent && parent != mounter) || !wait_set(&slot->go, parent ? -1 : DEADLINE_MS))
+		return 0;
 	slot->result = slot->run(slot->arg);
 	set(&slot->done);
 	return 0;
@@ -79,6 +86,7 @@ static struct slot *spawn(void)
 {
 	const int flags = CLONE_VM | CLONE_FILES | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
 
+	mounter = getpid();
 	for (struct slot *slot = slots; slot < slots + SLOTS; slot++) {
 		if (__atomic_load_n(&slot->tid, __ATOMIC_ACQUIRE))
 			continue;

@@ -3,6 +3,7 @@ import errno
 import os
 import stat
 
+from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.oci.refusals import PROC_NAMES, Facts, Identity
 from eci_supervisor.oci.spec import Spec, SpecError, parse_spec
 
@@ -18,10 +19,11 @@ def read_spec(path: str) -> Spec:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # NONBLOCK: a FIFO of that name must not hold us
     except OSError as error:
         raise SpecError(f"config.json cannot be read: {path}: {_words(error)}") from None
-    with open(fd, "rb") as file:
+    with OwnedFd(fd):
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise SpecError(f"config.json is no regular file: {path}")
-        text = file.read(MAX_CONFIG_BYTES + 1)
+        with open(fd, "rb", closefd=False) as file:
+            text = file.read(MAX_CONFIG_BYTES + 1)
     if len(text) > MAX_CONFIG_BYTES:
         raise SpecError(f"config.json is larger than {MAX_CONFIG_BYTES} bytes")
     return parse_spec(text)
