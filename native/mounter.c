@@ -249,10 +249,10 @@ static int serve(int socket)
 		eci_close(&packet.fd);
 		if (send(socket, &reply, sizeof(reply), MSG_NOSIGNAL) != sizeof(reply))
 			return 1;
-		/* What the next caller would have to wait for. */
-		eci_child_ready();
+		/* What the next caller would have to wait for; the tree takes a child, so that one comes last. */
 		if (eci.first[TREE_PROC].dev)
 			eci_spare_ready();
+		eci_child_ready();
 	}
 	return 0;
 }
