@@ -40,11 +40,12 @@ packages-test:
 .venv/bin/python:
 	$(PYTHON) -m venv .venv
 
+# compat: a path in a .pth file. The other kind of editable install starts every Python of the environment 8 ms later, create and exec too.
 .venv/installed: .venv/bin/python pyproject.toml setup.py $(wildcard native/*)
-	.venv/bin/pip install --quiet --disable-pip-version-check --editable .
+	.venv/bin/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable .
 	ln -sf ../../eci_supervisor/bin/eci-runc .venv/bin/eci-runc
 	@touch $@
 
 .venv/installed-dev: .venv/installed
-	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	.venv/bin/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat --editable '.[dev]'
 	@touch $@

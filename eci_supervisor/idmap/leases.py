@@ -25,7 +25,7 @@ from eci_supervisor.model.ids import IdRange
 _FRESH = ".new"
 
 
-class PoolExhausted(Exception):
+class PoolExhausted(RuntimeError):
     """No range is left; the text is the sentence for the user."""
 
 

@@ -6,7 +6,6 @@ creations, renames and deletions are not reported at all. An event in the queue 
 A mark goes with its superblock; it does not keep it.
 """
 import os
-import platform
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,7 +14,7 @@ from typing import Final
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.syscall import AT_FDCWD, syscall
 
-NR_FANOTIFY_INIT, NR_FANOTIFY_MARK = {"x86_64": (300, 301), "aarch64": (262, 263)}[platform.machine()]
+NR_FANOTIFY_INIT, NR_FANOTIFY_MARK = {"x86_64": (300, 301), "aarch64": (262, 263)}[os.uname().machine]
 FAN_CLOEXEC: Final = 0x1
 FAN_NONBLOCK: Final = 0x2
 FAN_MARK_ADD: Final = 0x1

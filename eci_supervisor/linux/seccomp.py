@@ -1,5 +1,5 @@
 """What the kernel's seccomp can do, asked of the kernel. No filter is set."""
-import platform
+import os
 from errno import EFAULT
 from typing import Final
 
@@ -31,4 +31,4 @@ def has_wait_killable() -> bool:
 
 def _number() -> int:
     """-1, which no kernel has, on a machine we do not know."""
-    return _NUMBER.get(platform.machine(), -1)
+    return _NUMBER.get(os.uname().machine, -1)

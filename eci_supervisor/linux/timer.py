@@ -1,5 +1,5 @@
 """A timer as a file descriptor."""
-import platform
+import os
 import struct
 import time
 from typing import Final
@@ -7,7 +7,7 @@ from typing import Final
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.syscall import syscall
 
-NR_TIMERFD_CREATE, NR_TIMERFD_SETTIME = {"x86_64": (283, 286), "aarch64": (85, 86)}[platform.machine()]
+NR_TIMERFD_CREATE, NR_TIMERFD_SETTIME = {"x86_64": (283, 286), "aarch64": (85, 86)}[os.uname().machine]
 TFD_CLOEXEC: Final = 0x80000
 TFD_NONBLOCK: Final = 0x800
 

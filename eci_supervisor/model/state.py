@@ -3,13 +3,18 @@
 Written by create before the supervisor starts, from then on by the supervisor alone (rename over the old one), and read by
 everybody: exec, delete, `eci`, the fork server.
 """
-import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
 
 from eci_supervisor.model.ids import IdRange
+
+try:
+    from _sha256 import sha256  # type: ignore[import-not-found] # hashlib loads OpenSSL, for 2 ms of each create
+except ImportError:  # Python 3.12 has it under another name
+    from hashlib import sha256
+
 
 
 class Mode(Enum):
@@ -25,7 +30,8 @@ class StateError(ValueError):
 
 def container_key(root: str, container_id: str) -> str:
     """The name of a container's directory: `root` is the runtime's --root, which makes an engine's ids unique."""
-    return hashlib.sha256(f"{root}\0{container_id}".encode("utf-8", "surrogateescape")).hexdigest()[:20]
+    digest: str = sha256(f"{root}\0{container_id}".encode("utf-8", "surrogateescape")).hexdigest()
+    return digest[:20]
 
 
 @dataclass(frozen=True, slots=True)

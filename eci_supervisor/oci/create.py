@@ -6,57 +6,31 @@ then the supervisor, which ends when our connection to it does. Mounts are made 
 """
 import os
 import socket
-import stat
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from eci_supervisor.control.protocol import Prove
 from eci_supervisor.forkserver import client
 from eci_supervisor.idmap.leases import Leases
 from eci_supervisor.life.record import load, store
-from eci_supervisor.linux.devices import is_null, private_null
 from eci_supervisor.linux.mount_api import MS_BIND, mount
-from eci_supervisor.linux.paths import ContainerDir, StateDir
-from eci_supervisor.model.ids import IdRange
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.oci import child
-from eci_supervisor.oci.argv import CommandLine
 from eci_supervisor.oci.ask import ask
 from eci_supervisor.oci.bundle import root_directory
+from eci_supervisor.oci.call import Call, give_stdio
 from eci_supervisor.oci.claim import Claim, make_state_directory, write_file
 from eci_supervisor.oci.joins import Identities, identities
 from eci_supervisor.oci.plan import Plan, container_sysctls, mounts_cgroup, protected
 from eci_supervisor.oci.refusals import Refused
 from eci_supervisor.oci.report import Reporter
 from eci_supervisor.oci.rewrite import rewritten
-from eci_supervisor.oci.runtimes import RealRuntime
 from eci_supervisor.oci.spec import Mount, Spec
 from eci_supervisor.oci.stage import Staged, StageRequest, enter_private_namespace, overlay_work, stage
 from eci_supervisor.oci.undo import give_back
 from eci_supervisor.policy.profile import seccomp_section
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A call of create, run or exec: what the command line says, made absolute; front: eci-runc's own path."""
-
-    line: CommandLine
-    runtime: RealRuntime
-    front: str
-    root: str
-    bundle: str
-    state_dir: StateDir
-    key: str
-
-    @property
-    def directory(self) -> ContainerDir:
-        return self.state_dir.container(self.key)
-
-    @property
-    def config(self) -> str:
-        return os.path.join(self.bundle, self.line.options.get("config", "config.json"))
 
 
 class Making:
@@ -188,18 +162,3 @@ def plan(call: Call, spec: Spec, ids: Identities, staged: Staged, token: str) ->
     seccomp = seccomp_section(spec.seccomp, listener_path=call.directory.notify_socket, metadata=token, mode=call.line.mode)
     return Plan(mode=call.line.mode, ids=ids.range, joins=ids.joins, rootfs=staged.rootfs, mounts=staged.mounts, front=call.front,
                 control_socket=call.directory.control_socket, seccomp=seccomp)
-
-
-def give_stdio(ids: IdRange) -> None:
-    """The engine's pipes belong to host root, and /dev/stdout could not be opened inside. Never a tty or a file: those are the host's.
-
-    crun gives container root whatever its stdio is; of the host's /dev/null it would be the owner, and could close it to everybody.
-    """
-    for fd in range(3):
-        with suppress(OSError):  # a closed one
-            status = os.fstat(fd)
-            if stat.S_ISFIFO(status.st_mode):
-                os.fchown(fd, ids.start, ids.start)
-            elif is_null(status):
-                with private_null() as null:
-                    os.dup2(null.fileno(), fd)

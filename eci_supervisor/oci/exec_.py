@@ -10,8 +10,7 @@ from eci_supervisor.linux.paths import ContainerDir, StateDir
 from eci_supervisor.model.state import ContainerState, Mode
 from eci_supervisor.oci import child
 from eci_supervisor.oci.ask import is_supervised
-from eci_supervisor.oci.create import Call, give_stdio
-from eci_supervisor.oci.rewrite import capabilities
+from eci_supervisor.oci.call import Call, give_stdio
 from eci_supervisor.oci.spec import Spec, SpecError
 
 ABOVE_PRESERVED = 512  # the copy's fd: above all that --preserve-fds may hand to the container
@@ -42,6 +41,8 @@ def supervise(state_dir: StateDir, directory: ContainerDir, state: ContainerStat
 
 def with_all_capabilities(words: list[str], process: str) -> list[str]:
     """The words of an exec as system mode has it: a changed copy of the process file, or every capability by --cap."""
+    from eci_supervisor.oci.rewrite import capabilities  # with it comes all that changes a spec, which other execs do without
+
     if not process:
         return [words[0], *(word for name in capabilities.ALL for word in ("--cap", name)), *words[1:]]
     with open(process, "rb") as file:
@@ -51,6 +52,8 @@ def with_all_capabilities(words: list[str], process: str) -> list[str]:
 
 def system_process(text: bytes) -> bytes:
     """A process object with all capabilities and without an AppArmor profile. Raises SpecError."""
+    from eci_supervisor.oci.rewrite import capabilities
+
     try:
         raw = json.loads(text)
     except ValueError as error:

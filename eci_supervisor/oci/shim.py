@@ -8,24 +8,17 @@ import os
 import sys
 from typing import NoReturn
 
-from eci_supervisor.idmap.leases import PoolExhausted
-from eci_supervisor.idmap.ranges import pool
 from eci_supervisor.linux.paths import StateDir
 from eci_supervisor.model.state import container_key
 from eci_supervisor.oci import argv
-from eci_supervisor.oci.bundle import look, read_spec
-from eci_supervisor.oci.create import Call, create, make
-from eci_supervisor.oci.exec_ import exec_
+from eci_supervisor.oci.call import Call
 from eci_supervisor.oci.refusal import StageRefused
-from eci_supervisor.oci.refusals import Refused, check_command, check_host, check_spec
+from eci_supervisor.oci.refusals import Refused, check_command, check_host
 from eci_supervisor.oci.report import Reporter
-from eci_supervisor.oci.run import run
 from eci_supervisor.oci.runtimes import RealRuntime, absolute_root
-from eci_supervisor.oci.undo import give_back
 
-MAKERS = {"create": create, "run": run}
 SOCKET_PATH_LIMIT = 107  # sun_path, less its NUL
-ONE_SENTENCE = (ValueError, RuntimeError, PoolExhausted, StageRefused)  # the errors of our own modules: their text is written for the user
+ONE_SENTENCE = (ValueError, RuntimeError, StageRefused)  # the errors of our own modules: their text is written for the user
 
 
 def main() -> NoReturn:
@@ -56,14 +49,33 @@ def dispatch(front: str, real: str, line: argv.CommandLine, report: Reporter) ->
         raise Refused(f"no real runtime: {line.real_runtime or 'neither runc nor crun'} is not there, or not in PATH. "
                       "Install runc, or name another by --real-runtime=PATH")
     call = call_of(front, RealRuntime(real), line)
-    if line.command == "exec":
-        return exec_(call)
-    maker = MAKERS.get(line.command)
-    if maker is None:
-        raise Refused("the global options before the command are not known here: write them as --OPTION=VALUE")
+    match line.command:
+        case "exec":
+            return entered(call)
+        case "create" | "run":
+            return made(call, report)
+        case _:
+            raise Refused("the global options before the command are not known here: write them as --OPTION=VALUE")
+
+
+def entered(call: Call) -> int:
+    """exec. Imported when it is asked for: an exec needs a third of what a create imports."""
+    from eci_supervisor.oci.exec_ import exec_
+
+    return exec_(call)
+
+
+def made(call: Call, report: Reporter) -> int:
+    """create and run."""
+    from eci_supervisor.idmap.ranges import pool
+    from eci_supervisor.oci.bundle import look, read_spec
+    from eci_supervisor.oci.create import create, make
+    from eci_supervisor.oci.refusals import check_spec
+    from eci_supervisor.oci.run import run
+
     spec = read_spec(call.config)
     check_spec(spec, look(spec), pool(text_of("/etc/subuid"), text_of("/etc/subgid")).areas)
-    return make(call, spec, report, maker)
+    return make(call, spec, report, run if call.line.command == "run" else create)
 
 
 def check_process() -> None:
@@ -86,6 +98,8 @@ def call_of(front: str, runtime: RealRuntime, line: argv.CommandLine) -> Call:
 def reclaim() -> NoReturn:
     """CODE STATE_DIR ROOT ID, from native/front.c: what is left of a container that the real runtime has deleted, ending with CODE."""
     _, _, code, state_dir, root, container_id = sys.argv[1:]
+    from eci_supervisor.oci.undo import give_back
+
     try:
         give_back(StateDir(state_dir), root, container_id)
     except (*ONE_SENTENCE, OSError) as error:

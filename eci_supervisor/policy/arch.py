@@ -2,7 +2,7 @@
 
 Some facts: `data.arch` of x32 is x86-64's, the ABI is bit 30 of the number. i386 calls come from any 64-bit process by int 0x80.
 """
-import platform
+import os
 from enum import Enum
 from functools import cache
 
@@ -34,7 +34,7 @@ ABIS_OF_MACHINE = {"x86_64": (Abi.X86_64, Abi.I386, Abi.X32), "aarch64": (Abi.AA
 
 def machine_abis() -> tuple[Abi, ...]:
     """The ABIs this machine runs; KeyError where it is none we decode."""
-    return ABIS_OF_MACHINE[platform.machine()]
+    return ABIS_OF_MACHINE[os.uname().machine]
 
 
 def abi_of(arch: int, nr: int) -> Abi | None:

@@ -7,19 +7,20 @@ from pathlib import Path
 REPOSITORY = Path(__file__).parent.parent.parent
 FORBIDDEN = {
     "trio", "asyncio", "pydantic", "pyfuse3", "pyseccomp", "h11", "logging", "subprocess", "email", "click", "rich", "argparse", "ctypes",
-    "threading", "tempfile", "shutil", "random", "urllib",
+    "threading", "tempfile", "shutil", "random", "urllib", "hashlib", "platform",
 }  # fmt: skip
 # What site itself brings: an editable install finds its package by code that imports pathlib, and that urllib and more.
-PROGRAM = """import sys
+ALL = "import eci_supervisor.oci.shim, eci_supervisor.oci.create, eci_supervisor.oci.run, eci_supervisor.oci.exec_, eci_supervisor.oci.undo"
+PROGRAM = f"""import sys
 before = set(sys.modules)
-import eci_supervisor.oci.shim
+{ALL}
 print(*sorted(set(sys.modules) - before))
 """
 
 
 def importers(name: str) -> list[str]:
     """The chain of modules that leads to `name`, outermost first, as -X importtime nests them."""
-    command = [sys.executable, "-I", "-X", "importtime", "-c", "import eci_supervisor.oci.shim"]
+    command = [sys.executable, "-I", "-X", "importtime", "-c", ALL]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stderr.splitlines()
     chain: list[str] = []
     depth = -1
@@ -47,6 +48,14 @@ def test_create_imports_nothing_slow() -> None:
 
 def test_the_importer_is_named() -> None:
     """The test's own means: a module that is imported, and by whom."""
-    chain = importers("eci_supervisor.oci.spec")
-    assert chain[0] == "eci_supervisor.oci.shim"
-    assert chain[-1] == "eci_supervisor.oci.spec"
+    chain = importers("eci_supervisor.oci.placement")
+    assert chain[0] == "eci_supervisor.oci.create"
+    assert chain[-1] == "eci_supervisor.oci.placement"
+
+
+def test_exec_imports_little_of_what_create_does() -> None:
+    """Health checks are execs: what makes containers is not for them."""
+    program = PROGRAM.replace(ALL, "import eci_supervisor.oci.shim, eci_supervisor.oci.exec_")
+    done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, cwd=REPOSITORY)
+    making = ("stage", "rewrite", "create", "plan")
+    assert not {f"eci_supervisor.oci.{name}" for name in making} & set(done.stdout.split())
