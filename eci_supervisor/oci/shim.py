@@ -45,6 +45,8 @@ def main() -> NoReturn:
 def dispatch(front: str, real: str, line: argv.CommandLine, report: Reporter) -> int:
     check_command(line)
     check_process()
+    if not real and line.real_runtime:
+        raise Refused(f"no real runtime: --real-runtime={line.real_runtime} is not a program that can be run")
     if not real:
         raise Refused(f"no real runtime: {line.real_runtime or 'neither runc nor crun'} is not there, or not in PATH. "
                       "Install runc, or name another by --real-runtime=PATH")
