@@ -11,13 +11,13 @@ import socket
 import sys
 
 from eci_supervisor import native
+from eci_supervisor.forkserver import namespace
 from eci_supervisor.forkserver.client import READY_FD
 from eci_supervisor.forkserver.home import Home, hierarchies
 from eci_supervisor.forkserver.server import IDLE_S, ForkServer
 from eci_supervisor.forkserver.warm import warm_up
 from eci_supervisor.life.log import Log
 from eci_supervisor.linux.fds import OwnedFd
-from eci_supervisor.linux.namespaces import CLONE_NEWNS, setns
 from eci_supervisor.linux.paths import StateDir
 from eci_supervisor.linux.sockets import listen_unix
 from eci_supervisor.supervisor import main as supervise
@@ -38,7 +38,7 @@ def main() -> None:
     state_dir = StateDir(sys.argv[1])
     idle_s = float(sys.argv[2]) if len(sys.argv) > 2 else IDLE_S
     try:
-        log = Log(f"{state_dir.path}/fork.log")
+        log = Log(f"{state_dir.path}/fork.log", fresh=True)
         os.dup2(log.fileno(), 2)  # what Python says when it must end
         _leave_the_caller(state_dir, log)
         home = Home(hierarchies(_read("/proc/self/mountinfo")), log.warning)
@@ -66,7 +66,7 @@ def _leave_the_caller(state_dir: StateDir, log: Log) -> None:
     native.lib.prctl(PR_SET_NAME, native.ffi.new("char[]", b"eci-forkserver"))
     os.umask(0o077)
     before = os.stat(state_dir.path)
-    _join_init(log)
+    namespace.enter((state_dir.path, os.path.dirname(native.__file__), sys.prefix), log)
     os.chdir("/")
     after = os.stat(state_dir.path) if os.path.isdir(state_dir.path) else None
     if after is None or (after.st_dev, after.st_ino) != (before.st_dev, before.st_ino):
@@ -77,16 +77,6 @@ def _leave_the_caller(state_dir: StateDir, log: Log) -> None:
         log.warning(f"oom_score_adj {OOM_SCORE_ADJ.decode()}: {error.strerror}: the host may end supervisors when memory is short")
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, NOFILE) if hard != resource.RLIM_INFINITY else NOFILE, hard))
-
-
-def _join_init(log: Log) -> None:
-    """Joins the mount namespace of pid 1: that of a caller may be an engine's own, and go with it."""
-    try:
-        with OwnedFd(os.open("/proc/1/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)) as namespace:
-            setns(namespace.fileno(), CLONE_NEWNS)
-    except PermissionError:
-        # Inside a container or a sandbox pid 1 may have capabilities that we lack: then the kernel does not let us at its namespaces.
-        log.warning("the mount namespace of pid 1 cannot be joined: supervisors stay in that of the process that started the server")
 
 
 def _listen(state_dir: StateDir) -> socket.socket:

@@ -11,9 +11,10 @@ LIMIT_BYTES = 256 << 10
 class Log:
     """Appends lines until the limit; what comes then is only counted, in `suppressed`."""
 
-    def __init__(self, path: str) -> None:
-        """Raises OSError."""
-        self._fd = OwnedFd(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    def __init__(self, path: str, *, fresh: bool = False) -> None:
+        """`fresh`: without what was in it. Raises OSError."""
+        flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (os.O_TRUNC if fresh else 0)
+        self._fd = OwnedFd(os.open(path, flags, 0o600))
         self._left_bytes = LIMIT_BYTES - os.fstat(self._fd.fileno()).st_size
         self.suppressed = 0
 
