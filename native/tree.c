@@ -134,8 +134,9 @@ static int cover(struct entry *entry, int tree, int clone)
 
 static int cover_all(struct plan *plan, int tree, const int *clones)
 {
-	/* subset=pid leaves no node to cover. One file of its pid 1, over itself, keeps the tree from counting as fully visible. */
-	struct entry pid_one = { .path = "1/pagemap", .cover = COVER_SELF };
+	/* subset=pid leaves no node to cover. What keeps the tree from counting as fully visible must not go with a process: the mount on
+	 * a file of a pid 1 vanishes with that, and then a fresh procfs is allowed. So it is the link `self`, over itself. */
+	struct entry self = { .path = "self", .cover = COVER_SELF };
 	int covered = 0, ret;
 
 	for (unsigned int i = 0; i < plan->count; i++) {
@@ -144,7 +145,7 @@ static int cover_all(struct plan *plan, int tree, const int *clones)
 			return ret;
 		covered += ret;
 	}
-	if (!covered && (ret = cover(&pid_one, tree, -1)) <= 0)
+	if (!covered && (ret = cover(&self, tree, -1)) <= 0)
 		return ret < 0 ? ret : -EPERM;
 	/* Recursive, and after all is attached: a node below a read-only path is read-only too. */
 	for (unsigned int i = 0; i < plan->count; i++)

