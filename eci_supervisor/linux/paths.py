@@ -26,6 +26,11 @@ class StateDir:
         return f"{self.path}/leases"
 
     @property
+    def features(self) -> str:
+        """What the real runtimes have said of themselves."""
+        return f"{self.path}/features.json"
+
+    @property
     def containers(self) -> str:
         return f"{self.path}/c"
 

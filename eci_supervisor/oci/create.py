@@ -22,6 +22,7 @@ from eci_supervisor.oci.ask import ask
 from eci_supervisor.oci.bundle import root_directory
 from eci_supervisor.oci.call import Call, give_stdio
 from eci_supervisor.oci.claim import Claim, make_state_directory, write_file
+from eci_supervisor.oci.features import seccomp_flags
 from eci_supervisor.oci.joins import Identities, identities
 from eci_supervisor.oci.plan import Plan, container_sysctls, mounts_cgroup, protected
 from eci_supervisor.oci.refusals import Refused
@@ -159,6 +160,7 @@ def absolute_sources(spec: Spec, bundle: str) -> tuple[Mount, ...]:
 
 
 def plan(call: Call, spec: Spec, ids: Identities, staged: Staged, token: str) -> Plan:
-    seccomp = seccomp_section(spec.seccomp, listener_path=call.directory.notify_socket, metadata=token, mode=call.line.mode)
+    seccomp = seccomp_section(spec.seccomp, listener_path=call.directory.notify_socket, metadata=token, mode=call.line.mode,
+                              flags=seccomp_flags(call.runtime.path, call.state_dir))
     return Plan(mode=call.line.mode, ids=ids.range, joins=ids.joins, rootfs=staged.rootfs, mounts=staged.mounts, front=call.front,
                 control_socket=call.directory.control_socket, seccomp=seccomp)

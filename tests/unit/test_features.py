@@ -1,0 +1,45 @@
+"""What a runtime says of its seccomp flags: asked once for each build of it."""
+from pathlib import Path
+
+import pytest
+
+from eci_supervisor.linux.paths import StateDir
+from eci_supervisor.oci.features import parse, seccomp_flags
+
+SAYS = '{"linux":{"seccomp":{"supportedFlags":["SECCOMP_FILTER_FLAG_LOG"]}}}'
+
+
+@pytest.mark.parametrize(
+    ("text", "flags"),
+    [
+        (SAYS, {"SECCOMP_FILTER_FLAG_LOG"}),
+        ("", set()),
+        ("[]", set()),
+        ('{"linux":{"seccomp":null}}', set()),
+        ('{"linux":{"seccomp":{"knownFlags":["SECCOMP_FILTER_FLAG_LOG"]}}}', set()),
+        ('{"linux":{"seccomp":{"supportedFlags":"LOG"}}}', set()),
+        ('{"linux":{"seccomp":{"supportedFlags":[1]}}}', set()),
+    ],
+)
+def test_what_is_said(text: str, flags: set[str]) -> None:
+    assert parse(text.encode()) == flags
+
+
+def test_it_is_asked_once_for_each_build(tmp_path: Path) -> None:
+    program = tmp_path / "runc"
+
+    def build(script: str) -> None:
+        fresh = tmp_path / "new"
+        fresh.write_text(f"#!/bin/sh\necho asked >> {tmp_path}/asked\n{script}\n")
+        fresh.chmod(0o755)
+        fresh.rename(program)
+
+    state_dir = StateDir(str(tmp_path))
+    build(f"echo '{SAYS}'")
+    for _ in range(2):
+        assert seccomp_flags(str(program), state_dir) == {"SECCOMP_FILTER_FLAG_LOG"}
+    build("exit 1")
+    assert seccomp_flags(str(program), state_dir) == frozenset()
+    assert (tmp_path / "asked").read_text().count("asked") == 2
+    (tmp_path / "features.json").write_text("junk")
+    assert seccomp_flags(str(program), state_dir) == frozenset()
