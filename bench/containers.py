@@ -20,6 +20,17 @@ from tests.support.waiting import wait_gone
 PROGRAMS = Path(__file__).parent / "programs"
 
 
+@dataclass(frozen=True, slots=True)
+class BenchRuntime(Runtime):
+    """A runtime whose state is where it is on a real host: in memory. On a disk each of its small files would cost as much as a fork."""
+
+    state: Path = Path("/nonexistent")
+
+    @property
+    def state_dir(self) -> Path:
+        return self.state
+
+
 @dataclass(slots=True)
 class Playground:
     """Where a row's containers are. `ours` is eci-runc in front of runc, `plain` runc itself, with the same --root."""
@@ -65,23 +76,35 @@ def programs(root: Path) -> None:
 
 
 @contextmanager
+def state_directory() -> Iterator[Path]:
+    """An empty state directory on a tmpfs; at the end its fork server is ended. Raises UnavailableError where there is no tmpfs."""
+    try:
+        path = Path(tempfile.mkdtemp(prefix="eci-bench-", dir="/dev/shm"))
+    except OSError as error:
+        raise UnavailableError(f"no tmpfs on /dev/shm: {error.strerror}") from error
+    path.chmod(0o711)
+    try:
+        yield path
+    finally:
+        stop_fork_server(path)
+        shutil.rmtree(path)
+
+
+@contextmanager
 def playground() -> Iterator[Playground]:
     """Raises UnavailableError without eci-runc or runc."""
     if not ECI_RUNC.exists() or shutil.which("runc") is None:
         raise UnavailableError("no eci-runc in .venv/bin (make build), or no runc")
-    directory = Path(tempfile.mkdtemp(prefix="eci-bench-", dir="/tmp"))
-    directory.chmod(0o711)
-    try:
+    with state_directory() as state, tempfile.TemporaryDirectory(prefix="eci-bench-", dir="/tmp") as name:
+        directory = Path(name)
+        directory.chmod(0o711)
         programs(make_root(directory / "image"))
-        token = directory.name
-        place = Playground(directory, Runtime("runc", directory, token), Runtime("runc", directory, token, plain=True))
+        ours, plain = (BenchRuntime("runc", directory, directory.name, plain=plain, state=state) for plain in (False, True))
+        place = Playground(directory, ours, plain)
         try:
             yield place
         finally:
             place.discard_all()
-    finally:
-        stop_fork_server(directory / "s")
-        shutil.rmtree(directory)
 
 
 def stop_fork_server(state_dir: Path) -> None:
@@ -91,4 +114,4 @@ def stop_fork_server(state_dir: Path) -> None:
         wait_gone(server)
 
 
-__all__ = ["PROGRAMS", "Container", "Playground", "Recipe", "Result", "Runtime", "playground", "programs", "stop_fork_server", "timed"]
+__all__ = ["PROGRAMS", "Container", "Playground", "Recipe", "Result", "Runtime", "playground", "state_directory", "timed"]

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.containers import stop_fork_server
+from bench.containers import state_directory
 from bench.harness import P50, Bench, Round, UnavailableError, Variant, ratio
 from tests.support.engine import Engine
 from tests.support.rootfs import make_root
@@ -22,19 +22,16 @@ def engine(runtime: str) -> Iterator[Engine]:
     """Each side has an engine of its own, so that neither waits for the other's clean-up."""
     if shutil.which("dockerd") is None:
         raise UnavailableError("dockerd is not installed")
-    directory = Path(tempfile.mkdtemp(prefix="eci-bench-", dir="/tmp"))
-    directory.chmod(0o711)
-    engine = Engine(directory, runtime, (f"--state-dir={directory}/s", f"--audit-dir={directory}/audit"))
-    try:
+    with state_directory() as state, tempfile.TemporaryDirectory(prefix="eci-bench-", dir="/tmp") as name:
+        directory = Path(name)
+        directory.chmod(0o711)
+        engine = Engine(directory, runtime, (f"--state-dir={state}", f"--audit-dir={directory}/audit"))
         engine.start()
         try:
             engine.import_image(make_root(directory / "image"), "box", 'CMD ["sh"]', "ENV PATH=/bin")
             yield engine
         finally:
             engine.close()
-    finally:
-        stop_fork_server(directory / "s")
-        shutil.rmtree(directory)
 
 
 def runs(runtime: str) -> Callable[[], AbstractContextManager[Round]]:

@@ -18,6 +18,7 @@ from pathlib import Path
 import pyseccomp
 import trio
 
+from bench.build import built
 from bench.harness import P50, P99, Bench, Round, UnavailableError, Variant, ratio
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.sockets import receive_with_fds
@@ -28,15 +29,6 @@ from eci_supervisor.seccomp.serve import ServingThread
 
 SOURCE = Path(__file__).with_suffix(".c")
 BUSY_S = IDLE_S = 0.02
-
-
-@cache
-def program() -> str:
-    """Both ends, compiled; the directory goes with this process."""
-    directory = tempfile.mkdtemp(prefix="eci-bench-")
-    output = f"{directory}/notified_call"
-    subprocess.run(["cc", "-O2", "-o", output, str(SOURCE)], check=True)
-    return output
 
 
 @cache
@@ -60,7 +52,7 @@ def calling() -> Iterator[tuple[OwnedFd, Callable[[int, int], Sequence[float]]]]
     with ours, theirs, tempfile.TemporaryFile() as file:
         file.write(bpf())
         file.seek(0)
-        child = subprocess.Popen([program(), "caller", str(theirs.fileno())], stdin=file, pass_fds=[theirs.fileno()])
+        child = subprocess.Popen([built(SOURCE), "caller", str(theirs.fileno())], stdin=file, pass_fds=[theirs.fileno()])
         theirs.close()
         _, fds, _ = receive_with_fds(ours, 1, 1)
 
@@ -127,7 +119,7 @@ def serving_thread(count: int, pause_us: int) -> Iterator[Round]:
 @contextmanager
 def tight_loop(count: int, pause_us: int) -> Iterator[Round]:
     with calling() as (listener, calls):
-        loop = subprocess.Popen([program(), "loop", str(listener.fileno())], pass_fds=[listener.fileno()])
+        loop = subprocess.Popen([built(SOURCE), "loop", str(listener.fileno())], pass_fds=[listener.fileno()])
         listener.close()
         try:
             yield lambda: calls(count, pause_us)

@@ -8,16 +8,15 @@ import ctypes
 import os
 import struct
 import subprocess
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from functools import cache
 from pathlib import Path
 
 import trio
 
+from bench.build import built
 from bench.harness import P50, Bench, Round, UnavailableError, Variant, ratio
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.model.event import Event
@@ -88,14 +87,6 @@ def native(count: int, pause_s: float) -> Iterator[Round]:
     yield once
 
 
-@cache
-def forwarder() -> str:
-    """The C loop, compiled; the directory goes with this process."""
-    output = tempfile.mkdtemp(prefix="eci-bench-") + "/proc_mount"
-    subprocess.run(["cc", "-O2", f"-I{SOURCE.parents[2] / 'native'}", "-o", output, str(SOURCE)], check=True)
-    return output
-
-
 class Loop:
     """A mounter with its container, in a trio loop of its own thread; `call` runs a function there."""
 
@@ -145,7 +136,7 @@ def by_supervisor(loop: Loop, listener: OwnedFd) -> Iterator[None]:
 @contextmanager
 def by_loop(loop: Loop, listener: OwnedFd) -> Iterator[None]:
     fds = listener.fileno(), loop.mounter.fileno()
-    with subprocess.Popen([forwarder(), *map(str, fds)], pass_fds=fds):
+    with subprocess.Popen([built(SOURCE), *map(str, fds)], pass_fds=fds):
         listener.close()
         yield
 

@@ -1,15 +1,14 @@
 """What a supervisor costs: the time from asking for one until it serves, and its private memory while its container idles."""
+import itertools
 import os
-import shutil
 import signal
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from bench.containers import playground, stop_fork_server
+from bench.containers import playground, state_directory
 from bench.harness import BYTES, MIB, P50, Bench, Round, UnavailableError, Variant, plain
 from eci_supervisor.forkserver import client
 from eci_supervisor.linux.paths import StateDir
@@ -57,11 +56,9 @@ def spawning() -> Iterator[Round]:
     """Supervisors of containers that never come."""
     if os.geteuid() != 0:
         raise UnavailableError("not root")
-    state = StateDir(tempfile.mkdtemp(prefix="eci-bench-", dir="/tmp"))
-    os.chmod(state.path, 0o711)
-    numbers = iter(range(1 << 20))
+    numbers = itertools.count()
 
-    def once() -> float:
+    def once(state: StateDir) -> float:
         record = recorded(state, f"c{next(numbers)}")
         before = time.perf_counter()
         connection = client.request_spawn(state, record.key)
@@ -72,11 +69,8 @@ def spawning() -> Iterator[Round]:
         wait_gone(pid)
         return took_s
 
-    try:
-        yield lambda: [once() for _ in range(SPAWNS)]
-    finally:
-        stop_fork_server(Path(state.path))
-        shutil.rmtree(state.path)
+    with state_directory() as path:
+        yield lambda: [once(StateDir(str(path))) for _ in range(SPAWNS)]
 
 
 GOALS = (plain(P50, ALLOWED_BYTES),)

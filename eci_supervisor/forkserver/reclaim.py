@@ -9,7 +9,7 @@ import time
 from eci_supervisor.idmap.leases import Leases
 from eci_supervisor.life import record
 from eci_supervisor.linux import process
-from eci_supervisor.linux.paths import OVERLAY_WORK, StateDir
+from eci_supervisor.linux.paths import OVERLAY_WORK, ContainerDir, StateDir
 from eci_supervisor.linux.removal import remove_tree
 from eci_supervisor.model.state import ContainerState, StateError, container_key
 
@@ -22,6 +22,21 @@ class ReclaimFailed(RuntimeError):  # what happened, as in idmap.leases
     """One sentence: what could not be removed."""
 
 
+def reclaim_at_once(state_dir: StateDir, root: str, container_id: str) -> bool:
+    """Removes what is left of a container if nobody is to be waited for; else does nothing and is False. Raises ReclaimFailed."""
+    key = container_key(root, container_id)
+    directory = state_dir.container(key)
+    try:
+        state = record.load(directory)
+        pids = () if state is None else ((state.init_pid, state.init_start), (state.supervisor_pid, state.supervisor_start))
+        if any(process.alive(pid, start) for pid, start in pids) or not Leases(state_dir).release(key):
+            return False
+        _remove(directory, state)
+    except (OSError, StateError) as error:
+        raise ReclaimFailed(f"{container_id}: reclaim: {error}") from error
+    return True
+
+
 def reclaim(state_dir: StateDir, root: str, container_id: str) -> None:
     """Removes what is left of a container; succeeds where there is nothing. Raises ReclaimFailed."""
     key = container_key(root, container_id)
@@ -32,11 +47,15 @@ def reclaim(state_dir: StateDir, root: str, container_id: str) -> None:
             _end(state)
         if not _released(Leases(state_dir), key):
             raise ReclaimFailed(f"{container_id}: a process of the container still runs: its id range stays leased")
-        if state is not None and state.overlay_work:
-            _remove_work(state.overlay_work)
-        remove_tree(directory.path)
+        _remove(directory, state)
     except (OSError, StateError) as error:
         raise ReclaimFailed(f"{container_id}: reclaim: {error}") from error
+
+
+def _remove(directory: ContainerDir, state: ContainerState | None) -> None:
+    if state is not None and state.overlay_work:
+        _remove_work(state.overlay_work)
+    remove_tree(directory.path)
 
 
 def _released(leases: Leases, key: str) -> bool:

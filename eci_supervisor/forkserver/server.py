@@ -138,8 +138,7 @@ class ForkServer:
                     self._home.put(key, child)
             case Reclaim(root, container_id):
                 self._freshness.forget(container_key(root, container_id))
-                self._fork(self._forget(connection), container_key(root, container_id),
-                           lambda open_: self._reclaim(root, container_id, open_))
+                self._reclaim(root, container_id, self._forget(connection))
             case Watch(key):
                 answer(self._forget(connection), self._watch(key, fds))
                 connection.close()
@@ -154,6 +153,18 @@ class ForkServer:
         return Done()
 
     def _reclaim(self, root: str, container_id: str, connection: socket.socket) -> None:
+        """By ourselves where nobody is to be waited for, as after most containers: a fork costs more than the reclaim. Else in a child."""
+        try:
+            if not reclaim.reclaim_at_once(self._state_dir, root, container_id):
+                self._fork(connection, container_key(root, container_id), lambda open_: self._reclaim_patiently(root, container_id, open_))
+                return
+        except reclaim.ReclaimFailed as error:
+            answer(connection, Failed(str(error)))
+        else:
+            answer(connection, Done())
+        connection.close()
+
+    def _reclaim_patiently(self, root: str, container_id: str, connection: socket.socket) -> None:
         try:
             reclaim.reclaim(self._state_dir, root, container_id)
         except reclaim.ReclaimFailed as error:
