@@ -138,7 +138,7 @@ def test_create_killed_between_any_two_steps(containers: Launch, round_: int) ->
     container.up()
 
 
-def test_container_that_cannot_be_idmapped_says_so_and_goes_on(containers: Launch, playground: Path) -> None:
+def test_volume_that_cannot_be_idmapped_says_so_and_goes_on(containers: Launch, playground: Path) -> None:
     """devtmpfs cannot be idmapped: the volume is there, its files nobody's, and the user reads what that means."""
     container = containers(mounts=(bind("/dev/pts", "/mnt"),))
     result = container.create()
@@ -147,6 +147,19 @@ def test_container_that_cannot_be_idmapped_says_so_and_goes_on(containers: Launc
     assert "/dev/pts" in container.log.read_text() + result.err
     assert "nobody" in container.log.read_text() + result.err
     assert container.exec("stat", "-c", "%u", "/mnt").ok().out == "65534\n"
+
+
+def test_exec_where_no_supervisor_can_be_had(container: Container) -> None:
+    """Nothing is run unvetted: one sentence, and the container goes on."""
+    container.kill_supervisor()
+    record = Path(container.directory.state)
+    record.rename(f"{record}.aside")
+    result = container.exec("true")
+    Path(f"{record}.aside").rename(record)
+    assert result.status != 0
+    assert len(result.err.splitlines()) == 1
+    assert container.state()["status"] == "running"
+    container.exec("true").ok()
 
 
 def test_container_that_exits_at_once_leaves_nothing(containers: Launch) -> None:

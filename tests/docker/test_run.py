@@ -3,6 +3,7 @@ import os
 import pty
 import select
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -129,12 +130,18 @@ def test_host_namespace_is_refused_in_the_engines_words(engine: Engine, shared: 
 
 
 @isolation
-def test_device_node_of_an_image_cannot_be_opened(engine: Engine) -> None:
-    """--privileged lifts the device cgroup: what stands between a node in the image and the disk is nodev."""
-    volume = engine.directory / "nodes"
-    volume.mkdir(exist_ok=True)
-    node = volume / "mem"
-    if not node.exists():
-        os.mknod(node, 0o20666, os.makedev(1, 1))
-    result = engine.run("--privileged", "-v", f"{volume}:/t", "box", "probe", "open", "/t/mem").ok()
+@pytest.mark.parametrize("where", ["image", "volume"])
+def test_device_node_cannot_be_opened(engine: Engine, tmp_path: Path, where: str) -> None:
+    """--privileged lifts the device cgroup: what stands between a node in an image or volume and the host's memory is nodev."""
+    os.mknod(tmp_path / "mem", 0o20666, os.makedev(1, 1))
+    (tmp_path / "probe").write_bytes((engine.directory / "image/bin/probe").read_bytes())
+    (tmp_path / "probe").chmod(0o755)
+    if where == "image":
+        engine.import_image(tmp_path, "nodes")
+        words = ["nodes", "/probe", "open", "/mem"]
+    else:
+        words = ["-v", f"{tmp_path}:/t", "box", "probe", "open", "/t/mem"]
+    result = engine.run("--privileged", *words).ok()
+    if where == "image":
+        engine.docker("rmi", "nodes").ok()
     assert result.out == "open: EACCES\n"

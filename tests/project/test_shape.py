@@ -42,7 +42,9 @@ def functions(path: Path) -> Iterator[tuple[str, int]]:
 
 
 def test_native_can_be_read_in_an_afternoon() -> None:
-    assert sum(len(lines(path)) for path in C) < MOST_NATIVE_LINES
+    """Lines of code: comments and blank lines make the reading quicker."""
+    code = [re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL) for path in C]
+    assert sum(bool(line.strip()) for text in code for line in text.splitlines()) < MOST_NATIVE_LINES
 
 
 def test_no_unfinished_business() -> None:
