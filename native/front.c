@@ -134,13 +134,6 @@ static int find_in_path(const char *name, char found[PATH_MAX])
 	return -ENOENT;
 }
 
-static int find_real(const struct command_line *line, char found[PATH_MAX])
-{
-	if (line->real)
-		return find_in_path(line->real, found);
-	return find_in_path("runc", found) && find_in_path("crun", found) ? -ENOENT : 0;
-}
-
 /* The interpreter of an environment whose directory is `base`/`below`; pyvenv.cfg tells an environment from any other bin/. */
 static int environment_python(const char *base, const char *below, char python[PATH_MAX])
 {
@@ -385,7 +378,7 @@ int main(int argc, char **argv)
 	if (!line.passed)
 		return 1;
 	parse(&line, argv);
-	if (find_real(&line, real) < 0)
+	if (line.real ? find_in_path(line.real, real) : find_in_path("runc", real) && find_in_path("crun", real))
 		return exec_python(STEP("main"), "", argv);
 	if (needs_python(&line))
 		return exec_python(STEP("main"), real, argv);

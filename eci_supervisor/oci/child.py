@@ -42,7 +42,7 @@ def output(argv: Sequence[str]) -> bytes:
     null = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     redirected = [(os.POSIX_SPAWN_DUP2, null, 0), (os.POSIX_SPAWN_DUP2, write, 1), (os.POSIX_SPAWN_DUP2, null, 2)]
     try:
-        pid = os.posix_spawn(argv[0], list(argv), environment(os.getpid()), file_actions=redirected)
+        pid = os.posix_spawn(argv[0], list(argv), environment(), file_actions=redirected)
     finally:
         os.close(write)
         os.close(null)
@@ -51,19 +51,19 @@ def output(argv: Sequence[str]) -> bytes:
     return text if os.waitpid(pid, 0)[1] == 0 else b""
 
 
-def replace(argv: Sequence[str]) -> NoReturn:
-    """Becomes the real runtime."""
+def replace(argv: Sequence[str], meant: int = 0) -> NoReturn:
+    """Becomes the real runtime. `meant`: the process that the engine started, if that is not this one."""
     for number in (signal.SIGPIPE, signal.SIGXFSZ):
         signal.signal(number, signal.SIG_DFL)
-    os.execve(argv[0], list(argv), environment(os.getpid()))
+    os.execve(argv[0], list(argv), environment(meant, os.getpid()))
 
 
-def environment(listener: int) -> dict[bytes, bytes]:
-    """The environment that we were started with; socket activation meant for us is meant for process `listener`."""
+def environment(meant: int = 0, listener: int = 0) -> dict[bytes, bytes]:
+    """The environment that we were started with; socket activation meant for process `meant` is then meant for `listener`."""
     with open("/proc/self/environ", "rb") as file:
         pairs = (entry.partition(b"=") for entry in file.read().split(b"\0") if b"=" in entry)
         found = {name: value for name, _, value in pairs if name}
-    if found.get(b"LISTEN_PID") == b"%d" % os.getppid() or found.get(b"LISTEN_PID") == b"%d" % os.getpid():
+    if meant and found.get(b"LISTEN_PID") == b"%d" % meant:
         found[b"LISTEN_PID"] = b"%d" % listener
     return found
 
@@ -78,7 +78,7 @@ def _become(argv: Sequence[str], mask: set[signal.Signals] | set[int], parent: i
             for fd in range(3):
                 os.dup2(null, fd)
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        replace(argv)
+        replace(argv, parent)
     except (OSError, ValueError) as error:
         os.write(2, f"eci-runc: {argv[0]}: {error}\n".encode("utf-8", "replace"))
     finally:

@@ -79,3 +79,18 @@ def test_the_runtime_gets_our_environment_as_it_came(containers: Launch) -> None
     names = {line.partition("=")[0] for line in (container.bundle / "env").read_text().splitlines()} - {"PWD", "SHLVL", "_", "OLDPWD"}
     assert names - {"_LIBCONTAINER_CLONED_BINARY"} == set(container.runtime.environment())  # crun's own
     assert (container.bundle / "ignored").read_text().split()[1] == "0" * 16
+
+
+def test_socket_activation_is_meant_for_the_runtime(containers: Launch) -> None:
+    """LISTEN_PID names the process that the engine started; the runtime, our child, passes sockets on only if it is the one."""
+    container = containers(args=("sh", "-c", "echo $LISTEN_FDS; cat <&3"))
+    third = container.bundle / "third"
+    third.write_text("by fd 3\n")
+    words = [*container.runtime.argv(), "run", f"--bundle={container.bundle}", container.id]
+    with container.out.open("wb") as out:
+        script = 'exec 3<"$0"; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
+        command = ["sh", "-c", script, str(third), *words]
+        environment = container.runtime.environment()
+        subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, env=environment, timeout=30, check=True)
+    told = [] if container.runtime.real == "crun" else ["1"]  # crun 1.8.1 hands the sockets on and does not say so
+    assert container.out.read_text().split() == [*told, "by", "fd", "3"]
