@@ -9,29 +9,27 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from eci_supervisor.control.protocol import Prove
 from eci_supervisor.forkserver import client
 from eci_supervisor.idmap.leases import Leases
-from eci_supervisor.life.record import load, store
-from eci_supervisor.linux.mount_api import MS_BIND, mount
+from eci_supervisor.life.record import store
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.oci import child
 from eci_supervisor.oci.ask import ask
 from eci_supervisor.oci.bundle import root_directory
 from eci_supervisor.oci.call import Call, give_stdio
-from eci_supervisor.oci.claim import Claim, make_state_directory, write_file
-from eci_supervisor.oci.features import seccomp_flags
+from eci_supervisor.oci.claim import Claim, make_state_directory
 from eci_supervisor.oci.joins import Identities, identities
-from eci_supervisor.oci.plan import Plan, container_sysctls, mounts_cgroup, protected
+from eci_supervisor.oci.plan import container_sysctls, mounts_cgroup, protected
 from eci_supervisor.oci.refusals import Refused
 from eci_supervisor.oci.report import Reporter
-from eci_supervisor.oci.rewrite import rewritten
-from eci_supervisor.oci.spec import Mount, Spec
-from eci_supervisor.oci.stage import Staged, StageRequest, enter_private_namespace, overlay_work, stage
+from eci_supervisor.oci.spec import Spec
 from eci_supervisor.oci.undo import give_back
-from eci_supervisor.policy.profile import seccomp_section
+
+if TYPE_CHECKING:
+    from eci_supervisor.oci.stage import Staged
 
 
 class Making:
@@ -47,25 +45,19 @@ class Making:
         self._started = False
 
     def prepare(self) -> None:
-        """Everything up to the real runtime's start; the supervisor starts while we stage."""
+        """Everything up to the real runtime's start."""
         spec, call = self._spec, self.call
         rootfs = root_directory(call.bundle, spec)
         self._ids = identities(spec, Leases(call.state_dir), call.key)
-        first = replace(first_state(call, spec, self._ids), overlay_work=overlay_work(rootfs))
+        first = first_state(call, spec, self._ids)
         store(call.directory, first)
         self._supervisor = client.request_spawn(call.state_dir, call.key)
-        enter_private_namespace()
-        self._staged = staged = stage(StageRequest(
-            rootfs=rootfs, read_only=spec.root_read_only, ids=self._ids.range, mounts=absolute_sources(spec, call.bundle),
-            stage_dir=call.state_dir.staging, propagation=spec.propagation, working_directory=spec.working_directory))
-        for warning in staged.warnings:
-            self.report.warning(warning)
-        write_file(call.directory.config, rewritten(spec, plan(call, spec, self._ids, staged, first.token)).to_bytes())
-        mount(call.directory.config, call.config, "", MS_BIND)
-        give_stdio(self._ids.range)
+        # Half of what create imports, done while the supervisor starts.
+        from eci_supervisor.oci.assemble import assemble
+
         client.wait_ready(self._supervisor)
-        state = load(call.directory) or first  # the supervisor has put itself into it, and writes no more until the hook has run
-        store(call.directory, replace(state, rootfs=staged.rootfs, late_binds=staged.late))
+        self._staged = assemble(call, spec, self._ids, rootfs, self.report)
+        give_stdio(self._ids.range)
 
     def run_real(self, meanwhile: Callable[[], bool] | None = None) -> int:
         """The real runtime's own create or run. Its errors are in its log; but of a failed hook crun does not say what it said."""
@@ -152,15 +144,3 @@ def first_state(call: Call, spec: Spec, ids: Identities) -> ContainerState:
         real_runtime=call.runtime.path, audit_dir=call.line.audit_dir, created=time.time(), rootfs=call.state_dir.staged_rootfs,
         masked=covered.masked, read_only=covered.read_only, sysfs_read_only=covered.sysfs_read_only, cgroup_mount=mounts_cgroup(spec),
         sysctls=container_sysctls(spec, ids.range), joined=bool(ids.joins))
-
-
-def absolute_sources(spec: Spec, bundle: str) -> tuple[Mount, ...]:
-    """The spec's mounts; both runtimes take the source of a bind as relative to the bundle."""
-    return tuple(replace(mount, source=os.path.join(bundle, mount.source)) if mount.is_bind else mount for mount in spec.mounts)
-
-
-def plan(call: Call, spec: Spec, ids: Identities, staged: Staged, token: str) -> Plan:
-    seccomp = seccomp_section(spec.seccomp, listener_path=call.directory.notify_socket, metadata=token, mode=call.line.mode,
-                              flags=seccomp_flags(call.runtime.path, call.state_dir))
-    return Plan(mode=call.line.mode, ids=ids.range, joins=ids.joins, rootfs=staged.rootfs, mounts=staged.mounts, front=call.front,
-                control_socket=call.directory.control_socket, seccomp=seccomp)

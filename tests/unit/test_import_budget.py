@@ -10,7 +10,8 @@ FORBIDDEN = {
     "threading", "tempfile", "shutil", "random", "urllib", "hashlib", "platform",
 }  # fmt: skip
 # What site itself brings: an editable install finds its package by code that imports pathlib, and that urllib and more.
-ALL = "import eci_supervisor.oci.shim, eci_supervisor.oci.create, eci_supervisor.oci.run, eci_supervisor.oci.exec_, eci_supervisor.oci.undo"
+MODULES = ("shim", "create", "assemble", "run", "exec_", "undo")
+ALL = "import " + ", ".join(f"eci_supervisor.oci.{name}" for name in MODULES)
 PROGRAM = f"""import sys
 before = set(sys.modules)
 {ALL}
@@ -49,7 +50,7 @@ def test_create_imports_nothing_slow() -> None:
 def test_the_importer_is_named() -> None:
     """The test's own means: a module that is imported, and by whom."""
     chain = importers("eci_supervisor.oci.placement")
-    assert chain[0] == "eci_supervisor.oci.create"
+    assert chain[0] == "eci_supervisor.oci.assemble"
     assert chain[-1] == "eci_supervisor.oci.placement"
 
 
@@ -57,5 +58,5 @@ def test_exec_imports_little_of_what_create_does() -> None:
     """Health checks are execs: what makes containers is not for them."""
     program = PROGRAM.replace(ALL, "import eci_supervisor.oci.shim, eci_supervisor.oci.exec_")
     done = subprocess.run([sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True, cwd=REPOSITORY)
-    making = ("stage", "rewrite", "create", "plan")
+    making = ("stage", "rewrite", "create", "assemble", "plan")
     assert not {f"eci_supervisor.oci.{name}" for name in making} & set(done.stdout.split())

@@ -21,7 +21,7 @@ ADAPTERS = {
     "life.alone", "life.cgroups", "life.container", "life.ends", "life.log", "life.mounter", "life.record", "life.vetting",
     "mounts.mounter",
     "observe.audit", "observe.journal",
-    "oci.ask", "oci.bundle", "oci.call", "oci.child", "oci.claim", "oci.create", "oci.exec_", "oci.features", "oci.joins",
+    "oci.ask", "oci.assemble", "oci.bundle", "oci.call", "oci.child", "oci.claim", "oci.create", "oci.exec_", "oci.features", "oci.joins",
     "oci.mountpoints", "oci.report", "oci.rootfs", "oci.run", "oci.sources", "oci.stage", "oci.undo",
     "procfs.fuse_library", "procfs.readings", "procfs.sampler", "procfs.snapshots", "procfs.tunables", "procfs.view",
     "seccomp.callers", "seccomp.effects", "seccomp.events", "seccomp.listener", "seccomp.repeats", "seccomp.ring", "seccomp.serve",

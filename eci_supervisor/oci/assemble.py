@@ -1,0 +1,49 @@
+"""What create does once a supervisor serves: the rootfs staged, config.json rewritten, both where the real runtime looks for them."""
+import os
+from dataclasses import replace
+
+from eci_supervisor.life.record import load, store
+from eci_supervisor.linux.mount_api import MS_BIND, mount
+from eci_supervisor.model.state import ContainerState
+from eci_supervisor.oci.call import Call
+from eci_supervisor.oci.claim import write_file
+from eci_supervisor.oci.features import seccomp_flags
+from eci_supervisor.oci.joins import Identities
+from eci_supervisor.oci.plan import Plan
+from eci_supervisor.oci.refusals import Refused
+from eci_supervisor.oci.report import Reporter
+from eci_supervisor.oci.rewrite import rewritten
+from eci_supervisor.oci.spec import Mount, Spec
+from eci_supervisor.oci.stage import Staged, StageRequest, enter_private_namespace, overlay_work, stage
+from eci_supervisor.policy.profile import seccomp_section
+
+
+def assemble(call: Call, spec: Spec, ids: Identities, rootfs: str, report: Reporter) -> Staged:
+    """Leaves us in the private mount namespace that the real runtime starts in. Raises what shim.main makes one sentence of."""
+    state = load(call.directory)  # the supervisor has put itself into it, and writes no more until the hook has run
+    if state is None:
+        raise Refused("its directory was removed while it was being made")
+    state = replace(state, overlay_work=overlay_work(rootfs))
+    store(call.directory, state)
+    enter_private_namespace()
+    staged = stage(StageRequest(
+        rootfs=rootfs, read_only=spec.root_read_only, ids=ids.range, mounts=absolute_sources(spec, call.bundle),
+        stage_dir=call.state_dir.staging, propagation=spec.propagation, working_directory=spec.working_directory))
+    for warning in staged.warnings:
+        report.warning(warning)
+    write_file(call.directory.config, rewritten(spec, plan(call, spec, ids, staged, state)).to_bytes())
+    mount(call.directory.config, call.config, "", MS_BIND)
+    store(call.directory, replace(state, rootfs=staged.rootfs, late_binds=staged.late))
+    return staged
+
+
+def absolute_sources(spec: Spec, bundle: str) -> tuple[Mount, ...]:
+    """The spec's mounts; both runtimes take the source of a bind as relative to the bundle."""
+    return tuple(replace(mount, source=os.path.join(bundle, mount.source)) if mount.is_bind else mount for mount in spec.mounts)
+
+
+def plan(call: Call, spec: Spec, ids: Identities, staged: Staged, state: ContainerState) -> Plan:
+    seccomp = seccomp_section(spec.seccomp, listener_path=call.directory.notify_socket, metadata=state.token, mode=call.line.mode,
+                              flags=seccomp_flags(call.runtime.path, call.state_dir))
+    return Plan(mode=call.line.mode, ids=ids.range, joins=ids.joins, rootfs=staged.rootfs, mounts=staged.mounts, front=call.front,
+                control_socket=call.directory.control_socket, seccomp=seccomp)
