@@ -34,6 +34,7 @@ from eci_supervisor.model.state import ContainerState, Mode, StateError
 from eci_supervisor.observe.audit import AuditFile
 from eci_supervisor.observe.journal import Journal
 from eci_supervisor.procfs import tree
+from eci_supervisor.procfs.numa_family import host_nodes
 from eci_supervisor.procfs.sampler import Sampler
 from eci_supervisor.procfs.snapshots import Stored
 from eci_supervisor.procfs.tunables import split_sysctls
@@ -129,7 +130,7 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ends.on_signal, signal.SIGTERM, nursery.cancel_scope)
             plans = (tree.proc_plan(state.masked, state.read_only),
-                     tree.sysfs_plan(state.masked, state.read_only, state.sysfs_read_only))
+                     tree.sysfs_plan(state.masked, state.read_only, state.sysfs_read_only, host_nodes()))
             mounter = LastingMounter(state_dir.staging, plans, journal, log)
             async with trio.open_nursery() as starting:  # at once: each waits for a process or a thread
                 starting.start_soon(nursery.start, nodes.view.serve)

@@ -113,15 +113,15 @@ def limit(text: bytes) -> int | None:
     return None if text.strip() == b"max" else number(text)
 
 
-def usage_all(text: bytes) -> dict[int, int]:
-    """cpuacct.usage_all: nanoseconds of user and system time together, by CPU. The first line names the columns."""
-    busy: dict[int, int] = {}
+def usage_all(text: bytes) -> dict[int, tuple[int, int]]:
+    """cpuacct.usage_all: nanoseconds of user and of system time, by CPU. The first line names the columns."""
+    busy: dict[int, tuple[int, int]] = {}
     for line in text.splitlines()[1:]:
         try:
             cpu, user, system = map(int, line.split())
         except ValueError:
             raise ParseError(f"cpuacct.usage_all: {line!r}") from None
-        busy[cpu] = user + system
+        busy[cpu] = user, system
     return busy
 
 
@@ -138,3 +138,26 @@ def cpu_list(text: bytes) -> tuple[int, ...]:
             first, _, last = part.partition(b"-")
             cpus.extend(range(number(first), number(last or first) + 1))
     return tuple(cpus)
+
+
+def pressure_total(text: bytes) -> int:
+    """Microseconds in which some task was held up: cpu.pressure, io.pressure. Source: Documentation/accounting/psi.rst."""
+    for line in text.splitlines():
+        kind, _, rest = line.partition(b" ")
+        total = rest.rpartition(b"total=")[2]
+        if kind == b"some" and total.isdigit():
+            return int(total)
+    raise ParseError(f"`some ... total=` expected: {text[:80]!r}")
+
+
+def numa_stat(text: bytes) -> dict[bytes, dict[int, int]]:
+    """memory.numa_stat: `key N0=1 N1=2` (version 2, bytes) or `key=3 N0=1 N1=2` (version 1, pages): by key, then by node."""
+    found: dict[bytes, dict[int, int]] = {}
+    for line in text.splitlines():
+        words = line.split()
+        try:
+            values = {int(node[1:]): int(value) for node, _, value in (word.partition(b"=") for word in words[1:])}
+        except ValueError:
+            raise ParseError(f"memory.numa_stat: {line!r}") from None
+        found[words[0].partition(b"=")[0]] = values
+    return found

@@ -1,5 +1,6 @@
 """Cgroup files to values: which file of which version holds what. Reads through open groups only; formulas are elsewhere."""
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 
 from eci_supervisor.cgroup import parse
 from eci_supervisor.cgroup.reader import Cgroups, Group, Level
@@ -83,13 +84,65 @@ def cpu_usage(cgroups: Cgroups) -> CpuUsage:
     """Busy time of the container's own cgroup; none where nothing counts it. Raises CgroupGone, ParseError."""
     group = cgroups.group(b"cpuacct")
     if group is None:
-        return Together(0)
+        return Together((0, 0, 0))
     if group.version == 2:
         stat = parse.flat(group.own("cpu.stat") or b"")
-        return Together((stat.get(b"user_usec", 0) + stat.get(b"system_usec", 0)) * USEC_NS)
+        nice = stat.get(b"nice_usec", 0)  # part of user_usec; since Linux 6.13
+        return Together((max(0, stat.get(b"user_usec", 0) - nice) * USEC_NS, nice * USEC_NS, stat.get(b"system_usec", 0) * USEC_NS))
     if (text := group.own("cpuacct.usage_all")) is not None:
         return PerCpu(parse.usage_all(text))
-    return PerCpu(parse.usage_percpu(group.own("cpuacct.usage_percpu") or b""))
+    return PerCpu({cpu: (user, 0) for cpu, user in parse.usage_percpu(group.own("cpuacct.usage_percpu") or b"").items()})
+
+
+def cpu_quota(cgroups: Cgroups) -> Fraction | None:
+    """CPUs' worth of time, the least of all levels; None without a limit. Raises ParseError."""
+    group = cgroups.group(b"cpu")
+    if group is None:
+        return None
+    return min((quota for level in group.levels if (quota := level_quota(level, group.version)) is not None), default=None)
+
+
+def level_quota(level: Level, version: int) -> Fraction | None:
+    if version == 2:
+        words = (level.read("cpu.max") or b"max 100000").split()
+        return None if len(words) != 2 or words[0] == b"max" else Fraction(parse.number(words[0]), max(1, parse.number(words[1])))
+    quota, period = number(level, "cpu.cfs_quota_us"), number(level, "cpu.cfs_period_us")
+    return Fraction(quota, period) if quota > 0 and period > 0 else None
+
+
+def spent_ns(cgroups: Cgroups) -> int:
+    """Nanoseconds that tasks of the container ran or, where the kernel counts it, were held up. Raises CgroupGone, ParseError."""
+    group = cgroups.group(b"cpuacct")
+    if group is None:
+        return 0
+    if group.version == 1:
+        return parse.number(group.own("cpuacct.usage") or b"0")
+    busy_us = parse.flat(group.own("cpu.stat") or b"").get(b"usage_usec", 0)
+    texts = (group.own(name) for name in ("cpu.pressure", "io.pressure"))
+    return (busy_us + sum(parse.pressure_total(text) for text in texts if text)) * USEC_NS
+
+
+def task_total(cgroups: Cgroups) -> int | None:
+    """All tasks of the container; None where no controller counts them. Raises CgroupGone, ParseError."""
+    group = cgroups.group(b"pids")
+    text = None if group is None else group.own("pids.current")
+    return None if text is None else parse.number(text)
+
+
+def memory_nodes(cgroups: Cgroups, online: Callable[[], tuple[int, ...]]) -> tuple[int, ...]:
+    """The memory nodes the container may use."""
+    group = cgroups.group(b"cpuset")
+    text = None if group is None else group.nearest("cpuset.mems.effective" if group.version == 2 else "cpuset.effective_mems")
+    return (() if text is None else parse.cpu_list(text)) or online()
+
+
+def numa_usage(group: Group, node: int, page_bytes: int) -> memory.Usage:
+    """What the container uses of one node, as far as its version says. Raises CgroupGone, ParseError."""
+    stat = {key: nodes.get(node, 0) for key, nodes in parse.numa_stat(group.own("memory.numa_stat") or b"").items()}
+    if group.version == 2:
+        return memory.usage(stat, 2)
+    anon, file, unevictable = (stat.get(b"hierarchical_" + key, 0) * page_bytes for key in (b"anon", b"file", b"unevictable"))
+    return memory.Usage(anon=anon, cached=file, unevictable=unevictable)
 
 
 def limit(level: Level, name: str) -> int | None:

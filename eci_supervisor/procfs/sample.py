@@ -1,26 +1,57 @@
 """One moment of a container, from which all of its nodes are rendered."""
-from collections.abc import Callable
+from collections.abc import Mapping
 from functools import cached_property
+from typing import Protocol
 
+from eci_supervisor.procfs.cpu import TICK_NS
+from eci_supervisor.procfs.cpu_family import Cpus
+from eci_supervisor.procfs.load import Load
 from eci_supervisor.procfs.memory import Memory
+from eci_supervisor.procfs.numa_family import NumaNode
+
+
+class Families(Protocol):
+    """What a sample is filled from. boot_ns: its moment, CLOCK_BOOTTIME."""
+
+    def memory(self) -> Memory: ...
+    def cpu(self, boot_ns: int) -> Cpus: ...
+    def cpuinfo(self, cpus: tuple[int, ...]) -> bytes: ...
+    def load(self, boot_ns: int) -> Load: ...
+    def numa(self, memory: Memory) -> Mapping[int, NumaNode]: ...
 
 
 class Sample:
     """Nanoseconds throughout; what a node needs is read when it is first asked for, then kept.
 
-    taken_ns: CLOCK_MONOTONIC; uptime_ns: since the container's init started; idle_ns: summed over its CPUs.
+    taken_ns: CLOCK_MONOTONIC; boot_ns: CLOCK_BOOTTIME; uptime_ns: since the container's init started; btime: seconds since 1970 at
+    which the machine did.
     """
 
-    def __init__(self, taken_ns: int, uptime_ns: int, idle_ns: Callable[[], int], memory: Callable[[], Memory]) -> None:
-        self.taken_ns = taken_ns
-        self.uptime_ns = uptime_ns
-        self._idle_ns = idle_ns
-        self._memory = memory
+    def __init__(self, taken_ns: int, boot_ns: int, uptime_ns: int, btime: int, families: Families) -> None:
+        self.taken_ns, self.boot_ns, self.uptime_ns, self.btime = taken_ns, boot_ns, uptime_ns, btime
+        self._families = families
 
-    @cached_property
+    @property
     def idle_ns(self) -> int:
-        return self._idle_ns()
+        """Summed over the container's CPUs."""
+        return self.cpu.ledger.idle_ticks * TICK_NS
 
     @cached_property
     def memory(self) -> Memory:
-        return self._memory()
+        return self._families.memory()
+
+    @cached_property
+    def cpu(self) -> Cpus:
+        return self._families.cpu(self.boot_ns)
+
+    @cached_property
+    def cpuinfo(self) -> bytes:
+        return self._families.cpuinfo(self.cpu.shown)
+
+    @cached_property
+    def load(self) -> Load:
+        return self._families.load(self.boot_ns)
+
+    @cached_property
+    def numa(self) -> Mapping[int, NumaNode]:
+        return self._families.numa(self.memory)

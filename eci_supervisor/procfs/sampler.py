@@ -5,35 +5,46 @@ A cgroup that is gone, or a text of another shape than expected, leaves the last
 """
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 from eci_supervisor.cgroup import reader
-from eci_supervisor.cgroup.parse import ParseError, cpu_list
-from eci_supervisor.procfs import memory, readings
-from eci_supervisor.procfs.cpu import TICK_NS, CpuLedger, advance
+from eci_supervisor.cgroup.parse import ParseError
+from eci_supervisor.procfs import memory as memories
+from eci_supervisor.procfs import readings
+from eci_supervisor.procfs.cpu import TICK_NS
+from eci_supervisor.procfs.cpu_family import CpuFamily, Cpus
+from eci_supervisor.procfs.cpu_view import CpuView
+from eci_supervisor.procfs.load import Load
+from eci_supervisor.procfs.load_family import LoadFamily
+from eci_supervisor.procfs.numa_family import NumaFamily, NumaNode
 from eci_supervisor.procfs.sample import Sample
 
 LIFE_NS = 100_000_000
 LEAST_LEFT_NS = LIFE_NS // 10  # a sample with less left is replaced: its readers would be back at once
 STARTTIME = 22  # field of /proc/PID/stat, in ticks since boot; proc_pid_stat(5) counts from 1
+SECOND_NS = 1_000_000_000
+T = TypeVar("T")
 
 
 class Sampler:
     """The live sample of a container."""
 
-    def __init__(self, *, swap_hidden: bool = False, proc: str = "/proc", sys: str = "/sys",
+    def __init__(self, *, swap_hidden: bool = False, cpu_view: CpuView = CpuView.CPUSET, proc: str = "/proc", sys: str = "/sys",
                  on_fault: Callable[[str, Exception], None] = lambda _what, _error: None) -> None:
         """`swap_hidden`: system mode. `proc` and `sys` are the host's. Raises OSError, ParseError.
 
         `on_fault` is told of a source that cannot be understood: once, until it can be again.
         """
-        self._proc, self._sys, self._swap_hidden, self._on_fault = proc, sys, swap_hidden, on_fault
+        self._proc, self._swap_hidden, self._on_fault = proc, swap_hidden, on_fault
         self._faulty: set[str] = set()
         self._overcommit = tuple(self._host_number(name) for name in ("overcommit_ratio", "overcommit_kbytes"))
         self._cgroups: reader.Cgroups | None = None
         self._start_ns: int | None = None
-        self._ledger = CpuLedger(0)
+        self._btime = 0
+        self._cpus, self._loads, self._nodes = CpuFamily(proc, sys, cpu_view), LoadFamily(proc), NumaFamily(sys)
         self._memory = self._read_memory(None)
+        self.on_new: Callable[[], None] = lambda: None  # called when the live sample has been replaced
         self._live = self._take(time.monotonic_ns())
 
     def attach(self, init_pid: int) -> None:
@@ -42,14 +53,18 @@ class Sampler:
         self._start_ns = start_ticks(stat) * TICK_NS
         cgroups = reader.Cgroups(reader.places_of(init_pid, self._proc))
         self.close()
-        self._cgroups, self._ledger = cgroups, CpuLedger(self._start_ns)
+        self._cgroups = cgroups
+        self._cpus.begin(self._start_ns)
+        self._loads.begin(init_pid, self._start_ns)
         self._live = self._take(time.monotonic_ns())
+        self.on_new()
 
     def sample(self) -> Sample:
         """The live sample, or a new one where its life is all but over."""
         now = time.monotonic_ns()
         if self._live.taken_ns + LIFE_NS - now < LEAST_LEFT_NS:
             self._live = self._take(now)
+            self.on_new()
         return self._live
 
     def close(self) -> None:
@@ -60,50 +75,56 @@ class Sampler:
     def _take(self, now_ns: int) -> Sample:
         boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         age_ns = 0 if self._start_ns is None else max(0, boot_ns - self._start_ns)
-        return Sample(now_ns, age_ns, lambda: self._idle_ns(boot_ns), self._memory_now)
+        btime = (time.time_ns() - boot_ns) // SECOND_NS
+        if abs(btime - self._btime) > 1:  # two clocks read one after the other: it must not tremble between two seconds
+            self._btime = btime
+        return Sample(now_ns, boot_ns, age_ns, self._btime, self)
 
-    def _idle_ns(self, boot_ns: int) -> int:
-        if self._cgroups is None:
-            return self._ledger.idle_ticks * TICK_NS
-        try:
-            cpus = readings.cpu_set(self._cgroups, self._online)
-            self._ledger = advance(self._ledger, boot_ns, cpus, readings.cpu_usage(self._cgroups))
-            self._faulty.discard("cpu")
-        except reader.CgroupGone:
-            pass
-        except (OSError, ParseError) as error:
-            self._fault("cpu", error)
-        return self._ledger.idle_ticks * TICK_NS
+    # What a sample asks for. Each leaves the last values where there are no new ones.
 
-    def _memory_now(self) -> memory.Memory:
-        try:
-            self._memory = self._read_memory(self._cgroups)
-            self._faulty.discard("memory")
-        except reader.CgroupGone:
-            pass
-        except (OSError, ParseError) as error:
-            self._fault("memory", error)
+    def memory(self) -> memories.Memory:
+        self._memory = self._fresh("memory", lambda: self._read_memory(self._cgroups), self._memory)
         return self._memory
+
+    def cpu(self, boot_ns: int) -> Cpus:
+        return self._fresh("cpu", lambda: self._cpus.read(self._cgroups, boot_ns), self._cpus.last)
+
+    def cpuinfo(self, cpus: tuple[int, ...]) -> bytes:
+        return self._cpus.cpuinfo(cpus)
+
+    def load(self, boot_ns: int) -> Load:
+        return self._fresh("load", lambda: self._loads.read(self._cgroups, boot_ns), self._loads.last)
+
+    def numa(self, of: memories.Memory) -> Mapping[int, NumaNode]:
+        return self._fresh("numa", lambda: self._nodes.read(self._cgroups, of), self._nodes.last)
+
+    def _fresh(self, what: str, read: Callable[[], T], last: T) -> T:
+        try:
+            value = read()
+        except reader.CgroupGone:
+            return last
+        except (OSError, ParseError) as error:
+            self._fault(what, error)
+            return last
+        self._faulty.discard(what)
+        return value
 
     def _fault(self, what: str, error: Exception) -> None:
         if what not in self._faulty:
             self._faulty.add(what)
             self._on_fault(what, error)
 
-    def _read_memory(self, cgroups: reader.Cgroups | None) -> memory.Memory:
+    def _read_memory(self, cgroups: reader.Cgroups | None) -> memories.Memory:
         """Raises OSError, ParseError, CgroupGone."""
-        host = memory.HostMemory(memory.parse_meminfo(reader.read_text(f"{self._proc}/meminfo")), *self._overcommit)
+        host = memories.HostMemory(memories.parse_meminfo(reader.read_text(f"{self._proc}/meminfo")), *self._overcommit)
         group = None if cgroups is None else cgroups.group(b"memory")
         if cgroups is None or group is None:
-            return memory.memory(host, (), memory.Usage(), swap_hidden=self._swap_hidden)
+            return memories.memory(host, (), memories.Usage(), swap_hidden=self._swap_hidden)
         levels, usage = readings.memory_state(group, host.bytes_of(b"MemTotal"))
-        return memory.memory(
-            host, levels, usage, huge=readings.huge_pages(cgroups.group(b"hugetlb"), memory.host_huge_pages(host)),
+        return memories.memory(
+            host, levels, usage, huge=readings.huge_pages(cgroups.group(b"hugetlb"), memories.host_huge_pages(host)),
             swap_hidden=self._swap_hidden, swappiness=readings.swappiness(group),
         )
-
-    def _online(self) -> tuple[int, ...]:
-        return cpu_list(reader.read_text(f"{self._sys}/devices/system/cpu/online"))
 
     def _host_number(self, name: str) -> int:
         return int(reader.read_text(f"{self._proc}/sys/vm/{name}"))

@@ -1,7 +1,7 @@
 """What readers of each node see, and until when; what becomes of a write. All but the FUSE protocol itself.
 
 GETATTR takes a snapshot and READ serves exactly that one: the kernel cuts what it reads at the size it was told. The mtime moves with
-every snapshot and with every write, accepted or not: else the page cache would go on showing the writer's bytes.
+every snapshot that says something new and with every write, accepted or not: else the page cache would go on showing old bytes.
 """
 import errno
 import os
@@ -80,6 +80,7 @@ class Snapshots:
     def write(self, inode: int, offset: int, written: bytes, writer: tuple[int, int]) -> None:
         """A write(2) by `writer` (process id, user id). Raises OSError: EACCES, EINVAL, EIO; the value is then as before."""
         if not isinstance(tree.NODES.get(inode), Tunable):
+            self._by_inode.pop(inode, None)  # the kernel may hold what a shared mapping wrote: a new mtime drops it
             raise OSError(errno.EACCES, "read-only node", inode)
         path = tree.PATHS[inode]
         old, refused = self._tunables.value(path), None
@@ -115,7 +116,11 @@ class Snapshots:
         return self._put(inode, self._tunables.value(tree.PATHS[inode]), None)
 
     def _put(self, inode: int, content: bytes, sample: Sample | None) -> Snapshot:
+        """A view that says what it said keeps its mtime, and so the kernel its pages: then a new sample costs a GETATTR alone."""
         last = self._by_inode.get(inode)
-        moved = time.time_ns() if last is None else max(time.time_ns(), last.mtime_ns + 1)
+        if last is not None and sample is not None and last.content == content:
+            moved = last.mtime_ns
+        else:
+            moved = time.time_ns() if last is None else max(time.time_ns(), last.mtime_ns + 1)
         snapshot = self._by_inode[inode] = Snapshot(content, sample, moved)
         return snapshot

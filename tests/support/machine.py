@@ -34,6 +34,23 @@ SomethingNew:      98765 kB
 DirectMap4k:       28672 kB
 DirectMap2M:     2068480 kB
 """
+NODE_MEMINFO = """Node 0 MemTotal:        8388608 kB
+Node 0 MemFree:         4194304 kB
+Node 0 MemUsed:         4194304 kB
+Node 0 FilePages:       1048576 kB
+Node 0 AnonPages:        777777 kB
+Node 0 HugePages_Total:    16
+Node 0 HugePages_Free:      8
+"""
+CPUINFO = "".join(f"""processor\t: {cpu}
+cpu MHz\t\t: 2596.13{cpu}
+physical id\t: 0
+siblings\t: 2
+core id\t\t: {cpu}
+cpu cores\t: 2
+flags\t\t: fpu vme
+
+""" for cpu in range(2))
 STAT = "1234 (a) b (c) S 1 1234 1234 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 {ticks} 1000 100 18446744073709551615 0\n"
 PID = 1234
 
@@ -66,9 +83,15 @@ class Machine:
         """The container's init: /proc/PID/cgroup, and (point, type, options) of the hierarchies it is in."""
         self.write(f"proc/{PID}/cgroup", memberships)
         self.write(f"proc/{PID}/stat", STAT.format(ticks=ticks))
+        self.task(PID, "S", 1)
         lines = ["22 27 0:21 / /proc rw,relatime - proc proc rw"]
         lines += [f"3{n} 22 0:3{n} / {self.top / point} rw - {kind} {kind} {options}" for n, (point, kind, options) in enumerate(mounts)]
         self.write("proc/self/mountinfo", "\n".join(lines) + "\n")
+
+    def task(self, tid: int, state: str, inner: int) -> None:
+        """A thread that the container, one pid namespace down, calls `inner`."""
+        self.write(f"proc/{tid}/task/{tid}/stat", f"{tid} (a) R (b) {state} 1 1 1 0 -1\n")
+        self.write(f"proc/{tid}/status", f"Name:\ta\nNSpid:\t{tid}\t{inner}\n")
 
 
 def machine(top: Path, meminfo: str = HOST_MEMINFO) -> Machine:
@@ -77,7 +100,11 @@ def machine(top: Path, meminfo: str = HOST_MEMINFO) -> Machine:
     made.write("proc/meminfo", meminfo)
     made.write("proc/sys/vm/overcommit_ratio", 50)
     made.write("proc/sys/vm/overcommit_kbytes", 0)
-    made.write("sys/devices/system/cpu/online", "0-1\n")
+    for name, text in {"online": "0-1\n", "possible": "0-3\n"}.items():
+        made.write(f"sys/devices/system/cpu/{name}", text)
+    for name, text in {"cpulist": "0-1\n", "cpumap": "3\n", "meminfo": NODE_MEMINFO}.items():
+        made.write(f"sys/devices/system/node/node0/{name}", text)
+    made.write("proc/cpuinfo", CPUINFO)
     return made
 
 

@@ -58,7 +58,7 @@ def test_limits() -> None:
 
 
 def test_usage_by_cpu() -> None:
-    assert parse.usage_all(b"cpu user system\n0 5 6\n1 7 8\n") == {0: 11, 1: 15}
+    assert parse.usage_all(b"cpu user system\n0 5 6\n1 7 8\n") == {0: (5, 6), 1: (7, 8)}
     assert parse.usage_percpu(b"5 6 \n") == {0: 5, 1: 6}
 
 

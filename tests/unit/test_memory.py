@@ -11,8 +11,18 @@ MIB = 1 << 20
 HOST = HostMemory({b"MemTotal": 1 << 20, b"MemAvailable": 900 << 10, b"SwapTotal": 1 << 20, b"SwapFree": 1 << 20})  # 1 GiB of each
 
 
+class Known:
+    """A sample's memory, and nothing else."""
+
+    def __init__(self, value: Memory) -> None:
+        self.value = value
+
+    def memory(self) -> Memory:
+        return self.value
+
+
 def sampled(value: Memory) -> Sample:
-    return Sample(0, 0, lambda: 0, lambda: value)
+    return Sample(0, 0, 0, 0, Known(value))  # type: ignore[arg-type] # meminfo asks for nothing else
 
 
 def test_the_least_limit_of_all_levels() -> None:

@@ -8,6 +8,8 @@ from eci_supervisor.procfs.node import walk
 DOCKER_MASKED = ("/proc/acpi", "/proc/kcore", "/proc/keys", "/sys/firmware", "/sys/devices/virtual/powercap")
 DOCKER_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
+VIEWS = [b"uptime", b"meminfo", b"swaps", b"stat", b"cpuinfo", b"loadavg"]
+
 
 def covers(entries: tuple[Entry, ...], cover: Cover) -> list[bytes]:
     return [entry.path for entry in entries if entry.cover is cover]
@@ -21,9 +23,13 @@ def test_an_inode_number_is_given_once() -> None:
 
 def test_the_nodes_of_this_version() -> None:
     """A number stays its node's for ever: this table may grow only."""
+    nodes = {f"sys/devices/system/node/node{n}{name}".encode(): 320 + 4 * n + place for n in range(8)
+             for place, name in enumerate(("", "/cpulist", "/cpumap", "/meminfo"))}
     assert {path: inode for inode, path in tree.PATHS.items()} == {
         b"": 1, b"proc": 2, b"sys": 3, b"proc/uptime": 16, b"proc/meminfo": 17, b"proc/swaps": 18, b"proc/sys": 32, b"proc/sys/vm": 33,
-        b"proc/sys/vm/overcommit_memory": 64,
+        b"proc/sys/vm/overcommit_memory": 64, b"proc/stat": 256, b"proc/cpuinfo": 257, b"proc/loadavg": 258,
+        b"sys/devices": 272, b"sys/devices/system": 273, b"sys/devices/system/cpu": 274, b"sys/devices/system/cpu/online": 275,
+        b"sys/devices/system/cpu/present": 276, b"sys/devices/system/cpu/offline": 277, b"sys/devices/system/node": 278, **nodes,
     }
 
 
@@ -32,7 +38,7 @@ def test_an_unprivileged_container_has_no_tunables() -> None:
     assert plan.kind is TreeKind.PROC
     assert not plan.read_only
     assert covers(plan.entries, Cover.READONLY) == [b"bus", b"fs", b"irq", b"sys", b"sysrq-trigger"]
-    assert covers(plan.entries, Cover.NODE) == [b"uptime", b"meminfo", b"swaps"]
+    assert covers(plan.entries, Cover.NODE) == VIEWS
     assert covers(plan.entries, Cover.MASK) == sorted([b"acpi", b"kcore", b"keys", *tree.PROC_FLOOR])
 
 
@@ -50,7 +56,7 @@ def test_read_only_paths_first_then_nodes_then_masks() -> None:
 @pytest.mark.parametrize("read_only", ["/proc/sys", "/proc/sys/vm", "/proc/sys/vm/overcommit_memory", "/proc//sys/",
                                        "/proc/sys/net/../vm", "/proc"])
 def test_no_tunable_under_a_read_only_path(read_only: str) -> None:
-    assert covers(tree.proc_plan((), (read_only,)).entries, Cover.NODE) == [b"uptime", b"meminfo", b"swaps"]
+    assert covers(tree.proc_plan((), (read_only,)).entries, Cover.NODE) == VIEWS
 
 
 def test_masked_and_read_only_is_masked() -> None:
@@ -73,10 +79,17 @@ def test_sysfs_always_has_a_locked_child() -> None:
     plan = tree.sysfs_plan((), (), read_only_root=True)
     assert plan.kind is TreeKind.SYSFS
     assert plan.read_only
-    assert covers(plan.entries, Cover.SELF) == [b"devices/system/cpu/online"]
+    assert b"devices/system/cpu/online" in covers(plan.entries, Cover.NODE)
     assert not tree.sysfs_plan((), (), read_only_root=False).read_only
     masked = tree.sysfs_plan(("/sys/devices/system/cpu/online",), (), read_only_root=False)
-    assert covers(masked.entries, Cover.SELF) == []
+    assert b"devices/system/cpu/online" in covers(masked.entries, Cover.MASK)
+    assert b"devices/system/cpu/online" not in covers(masked.entries, Cover.NODE)
+
+
+def test_memory_nodes_are_those_of_the_machine() -> None:
+    entries = tree.sysfs_plan((), (), read_only_root=True, memory_nodes=(0, 2)).entries
+    found = {path.split(b"/")[3] for path in covers(entries, Cover.NODE) if path.startswith(tree.MEMORY_NODES)}
+    assert found == {b"node0", b"node2"}
 
 
 def test_paths_of_the_other_tree_and_of_none() -> None:
