@@ -64,6 +64,15 @@ class CpuLedger:
         return user, nice, system
 
 
+@dataclass(frozen=True, slots=True)
+class Cpus:
+    """One moment. shown: the container's; possible: all the machine could ever have."""
+
+    shown: tuple[int, ...]
+    possible: tuple[int, ...]
+    ledger: CpuLedger
+
+
 def advance(ledger: CpuLedger, now_ns: int, cpus: tuple[int, ...], usage: CpuUsage) -> CpuLedger:
     """The ledger at `now_ns`. A CPU new in the set counts from now; those of the first set from `ledger.at_ns`, the container's start."""
     first = not ledger.cpus

@@ -1,21 +1,10 @@
 """The CPUs of a container, moment by moment: which it is shown, what they did, what they are."""
-from dataclasses import dataclass
-
 from eci_supervisor.cgroup.parse import cpu_list
 from eci_supervisor.cgroup.reader import Cgroups, read_text
 from eci_supervisor.procfs import readings
-from eci_supervisor.procfs.cpu import CpuLedger, advance, summed
+from eci_supervisor.procfs.cpu import CpuLedger, Cpus, advance, summed
 from eci_supervisor.procfs.cpu_view import CpuView, shown
 from eci_supervisor.procfs.cpuinfo import CpuInfo, parsed
-
-
-@dataclass(frozen=True, slots=True)
-class Cpus:
-    """shown: the container's; possible: all the machine could ever have."""
-
-    shown: tuple[int, ...]
-    possible: tuple[int, ...]
-    ledger: CpuLedger
 
 
 class CpuFamily:

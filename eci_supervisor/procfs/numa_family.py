@@ -1,25 +1,15 @@
-"""The memory nodes of the machine as a container sees them. A machine with more than MOST of them keeps the kernel's own files."""
+"""The memory nodes of the machine as a container sees them, moment by moment."""
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 
 from eci_supervisor.cgroup.parse import cpu_list
 from eci_supervisor.cgroup.reader import Cgroups, read_text
 from eci_supervisor.procfs import readings
-from eci_supervisor.procfs.memory import Memory, Usage, clamp, parse_meminfo
+from eci_supervisor.procfs.memory import Memory, Usage, parse_meminfo
+from eci_supervisor.procfs.numa import MOST, NumaNode, part
 
-MOST = 8
 NAME = re.compile(r"node(\d+)")
-
-
-@dataclass(frozen=True, slots=True)
-class NumaNode:
-    """cpus, mask: the host's, the mask as it is written; memory: the container's part of this node, its host the node's own meminfo."""
-
-    cpus: tuple[int, ...]
-    mask: bytes
-    memory: Memory
 
 
 def host_nodes(sys: str = "/sys") -> tuple[int, ...]:
@@ -46,13 +36,14 @@ class NumaFamily:
         hosts = {number: self._host(number) for number in self._numbers}
         allowed = self._numbers if cgroups is None else readings.memory_nodes(cgroups, lambda: self._numbers)
         whole = sum(hosts[number][b"MemTotal"] for number in allowed if number in hosts)
-        self.last = {}
+        found = {}
         for number, host in hosts.items():
-            parts = host[b"MemTotal"] if number in allowed else 0
+            share = host[b"MemTotal"] if number in allowed else 0
             used = self._usage(cgroups, number, memory, allowed)
-            self.last = {**self.last, number: NumaNode(
-                cpu_list(self._text(number, "cpulist")), self._text(number, "cpumap"), part(memory, host, used, parts, max(1, whole)))}
-        return self.last
+            cpus, mask = cpu_list(self._text(number, "cpulist")), self._text(number, "cpumap")
+            found[number] = NumaNode(cpus, mask, part(memory, host, used, share, max(1, whole)))
+        self.last = found
+        return found
 
     def _usage(self, cgroups: Cgroups | None, number: int, memory: Memory, allowed: tuple[int, ...]) -> Usage:
         group = None if cgroups is None else cgroups.group(b"memory")
@@ -67,18 +58,3 @@ class NumaFamily:
 
     def _text(self, number: int, name: str) -> bytes:
         return read_text(f"{self._sys}/devices/system/node/node{number}/{name}")
-
-
-def part(memory: Memory, host: Mapping[bytes, int], usage: Usage, share: int, whole: int) -> Memory:
-    """`share` of `whole` of a container's memory; what is used there is what its usage says."""
-    total = memory.total * share // whole
-    if share == whole:
-        free = memory.free
-    else:
-        used = usage.anon + usage.cached + usage.slab + usage.kernel_stack + usage.page_tables
-        free = clamp(min(memory.free, total - used), total)
-    pages = memory.huge if share == whole else replace(memory.huge, total=min(memory.huge.total, host.get(b"HugePages_Total", 0)),
-                                                       free=min(memory.huge.free, host.get(b"HugePages_Free", 0)))
-    return replace(memory, host=replace(memory.host, values=host), total=total, free=free, available=free, usage=usage, huge=pages)
-
-

@@ -3,11 +3,10 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Protocol
 
-from eci_supervisor.procfs.cpu import TICK_NS
-from eci_supervisor.procfs.cpu_family import Cpus
+from eci_supervisor.procfs.cpu import TICK_NS, Cpus
 from eci_supervisor.procfs.load import Load
 from eci_supervisor.procfs.memory import Memory
-from eci_supervisor.procfs.numa_family import NumaNode
+from eci_supervisor.procfs.numa import NumaNode
 
 
 class Families(Protocol):

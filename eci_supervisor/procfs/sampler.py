@@ -12,12 +12,13 @@ from eci_supervisor.cgroup import reader
 from eci_supervisor.cgroup.parse import ParseError
 from eci_supervisor.procfs import memory as memories
 from eci_supervisor.procfs import readings
-from eci_supervisor.procfs.cpu import TICK_NS
-from eci_supervisor.procfs.cpu_family import CpuFamily, Cpus
+from eci_supervisor.procfs.cpu import TICK_NS, Cpus
+from eci_supervisor.procfs.cpu_family import CpuFamily
 from eci_supervisor.procfs.cpu_view import CpuView
 from eci_supervisor.procfs.load import Load
 from eci_supervisor.procfs.load_family import LoadFamily
-from eci_supervisor.procfs.numa_family import NumaFamily, NumaNode
+from eci_supervisor.procfs.numa import NumaNode
+from eci_supervisor.procfs.numa_family import NumaFamily
 from eci_supervisor.procfs.sample import Sample
 
 LIFE_NS = 100_000_000

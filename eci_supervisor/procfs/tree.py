@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from eci_supervisor.model.tree import Cover, Entry, TreeKind, TreePlan
 from eci_supervisor.procfs.node import Dir, File, Node, Tunable, walk
 from eci_supervisor.procfs.nodes import cpuinfo, cpus, loadavg, meminfo, numa, stat, swaps, sysctl, uptime
-from eci_supervisor.procfs.numa_family import MOST as MOST_NODES
+from eci_supervisor.procfs.numa import MOST as MOST_NODES
 
 MEMORY_NODES = b"devices/system/node/"
 PROC = Dir(2, {

@@ -13,7 +13,7 @@ NAME = "eci_supervisor"
 
 MAINS = {"oci.shim", "supervisor", "forkserver.main", "control.cli"}
 ADAPTERS = {
-    "cgroup.delegate", "cgroup.reader",
+    "cgroup.delegate", "cgroup.reader", "cgroup.tasks",
     "control.client", "control.doctor", "control.follow", "control.listing", "control.render", "control.report", "control.server",
     "forkserver.client", "forkserver.freshness", "forkserver.home", "forkserver.namespace", "forkserver.reclaim", "forkserver.server",
     "forkserver.warm",
@@ -23,7 +23,8 @@ ADAPTERS = {
     "observe.audit", "observe.journal",
     "oci.ask", "oci.assemble", "oci.bundle", "oci.call", "oci.child", "oci.claim", "oci.create", "oci.exec_", "oci.features", "oci.joins",
     "oci.mountpoints", "oci.report", "oci.rootfs", "oci.run", "oci.sources", "oci.stage", "oci.undo",
-    "procfs.fuse_library", "procfs.readings", "procfs.sampler", "procfs.snapshots", "procfs.tunables", "procfs.view",
+    "procfs.cpu_family", "procfs.fuse_library", "procfs.load_family", "procfs.numa_family", "procfs.readings",
+    "procfs.sampler", "procfs.snapshots", "procfs.tunables", "procfs.view",
     "seccomp.callers", "seccomp.effects", "seccomp.events", "seccomp.listener", "seccomp.repeats", "seccomp.ring", "seccomp.serve",
 }  # fmt: skip
 PURE_LINUX = {"linux.paths", "linux.mount_flags"}  # names and numbers, no calls

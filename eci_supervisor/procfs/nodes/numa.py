@@ -5,7 +5,7 @@ from eci_supervisor.procfs.cpu_view import list_text, mask_text
 from eci_supervisor.procfs.memory import KIB
 from eci_supervisor.procfs.node import Dir, File
 from eci_supervisor.procfs.nodes import meminfo
-from eci_supervisor.procfs.numa_family import NumaNode
+from eci_supervisor.procfs.numa import NumaNode
 from eci_supervisor.procfs.sample import Sample
 
 
