@@ -14,6 +14,7 @@ from eci_supervisor import native
 from eci_supervisor.forkserver import namespace
 from eci_supervisor.forkserver.client import READY_FD
 from eci_supervisor.forkserver.home import Home, hierarchies
+from eci_supervisor.forkserver.plug import plugs
 from eci_supervisor.forkserver.server import IDLE_S, ForkServer
 from eci_supervisor.forkserver.warm import warm_up
 from eci_supervisor.life.log import Log
@@ -51,10 +52,12 @@ def main() -> None:
         home.remove(key)
     warm_up()
     gc.collect()
+    kept = plugs()
     gc.freeze()  # the collector would write to each object's header, and so copy its page in each child
     os.write(ready.fileno(), b"ready\n")
     ready.close()
     ForkServer(state_dir, listener, idle_s, home, supervise).run()
+    del kept  # not before: until here a child may be forked
 
 
 def _leave_the_caller(state_dir: StateDir, log: Log) -> None:
