@@ -28,8 +28,8 @@ def attack(container: Container, *words: str) -> list[str]:
 
 def test_a01_a12_target_flips(target: Container) -> None:
     """The kernel reads the path again, and the working directory: the protected mount's flag is locked whichever it finds."""
-    assert attack(target, "flip-target", SECONDS, "/w", "/r") == ["many calls, protected mount writable 0 times"]
-    assert attack(target, "flip-cwd", SECONDS, "/w", "/r") == ["many calls, protected mount writable or gone 0 times"]
+    assert attack(target, "flip-target", SECONDS, "/w", "/r") == ["writable 0 times"]
+    assert attack(target, "flip-cwd", SECONDS, "/w", "/r") == ["writable or gone 0 times"]
 
 
 def test_a02_type_flips(target: Container) -> None:

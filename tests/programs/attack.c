@@ -27,6 +27,7 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { CALLS = 200 };	/* at least, however slow the machine */
 #define FUSE_MAGIC 0x65735546
 #define PROC_MAGIC 0x9fa0
 
@@ -72,7 +73,7 @@ static int flip_target(char **w)
 	flips[1] = w[2];
 	strcpy(flipped, w[1]);
 	pthread_create(&thread, NULL, flip, NULL);
-	for (; now() < until; calls++) {
+	for (; now() < until || calls < CALLS; calls++) {
 		struct statvfs fs;
 
 		mount(NULL, flipped, NULL, MS_REMOUNT | MS_BIND, NULL);
@@ -80,7 +81,7 @@ static int flip_target(char **w)
 	}
 	over = 1;
 	pthread_join(thread, NULL);
-	printf("%s, protected mount writable %ld times\n", calls > 100 ? "many calls" : "few calls", broken);
+	printf("writable %ld times\n", broken);
 	return 0;
 }
 
@@ -97,7 +98,7 @@ static int flip_type(char **w)
 	flips[1] = "proc";
 	strcpy(flipped, "tmpfs");
 	pthread_create(&thread, NULL, flip, NULL);
-	for (; now() < until; calls++) {
+	for (; now() < until || calls < CALLS; calls++) {
 		struct statfs at, below;
 
 		if (mount("x", w[1], flipped, 0, NULL) < 0)
@@ -110,7 +111,7 @@ static int flip_type(char **w)
 	}
 	over = 1;
 	pthread_join(thread, NULL);
-	printf("%s, %s, without nodes %ld\n", calls > 100 ? "many calls" : "few calls", trees ? "trees" : "no tree", raw);
+	printf("%s, without nodes %ld\n", trees ? "trees" : "no tree", raw);
 	return 0;
 }
 
@@ -135,7 +136,7 @@ static int flip_cwd(char **w)
 
 	if (pid < 0)
 		return 1;
-	for (; now() < until; calls++) {
+	for (; now() < until || calls < CALLS; calls++) {
 		struct statvfs fs;
 
 		mount(NULL, ".", NULL, MS_REMOUNT | MS_BIND, NULL);
@@ -144,7 +145,7 @@ static int flip_cwd(char **w)
 	}
 	over = 1;
 	waitpid(pid, NULL, 0);
-	printf("%s, protected mount writable or gone %ld times\n", calls > 100 ? "many calls" : "few calls", broken);
+	printf("writable or gone %ld times\n", broken);
 	return 0;
 }
 
