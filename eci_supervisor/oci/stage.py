@@ -146,8 +146,8 @@ class _Stage:
 
     def _copy_up_held(self, rootfs: Rootfs) -> None:
         """The working directory, and what holds a mount point: the container holds these as long as it lives."""
-        held = {os.path.dirname(os.path.normpath(f"/{mount.destination}")) for mount in self.request.mounts}
-        covered = [mount.destination for mount in self.request.mounts if not mount.is_bind]
+        held = {os.path.dirname(absolute(mount.destination)) for mount in self.request.mounts}
+        covered = [absolute(mount.destination) for mount in self.request.mounts if not mount.is_bind]
         for path in sorted({self.request.working_directory, *held} - {"/"}):
             if not is_below(path, covered):
                 rootfs.copy_up(path)
@@ -155,11 +155,11 @@ class _Stage:
     def _mounts(self, rootfs: Rootfs, clones: dict[int, Clone]) -> None:
         """Each mount of the spec where it belongs, in the spec's order; then the places of what others make."""
         placement = Placement()
-        for path in TREES.values():
-            self._tree_place(rootfs, path)
+        for path in (*TREES.values(), "/dev"):
+            self._plain_directory(rootfs, path)
         for index, wanted in enumerate(self.request.mounts):
             clone = clones.get(index)
-            where = rootfs.resolved(os.path.normpath(f"/{wanted.destination}"))
+            where = rootfs.resolved(absolute(wanted.destination))
             read_only = clone is not None and clone.flags.read_only and not clone.device
             chosen = placement.place(wanted, where, read_only=read_only)
             match chosen:
@@ -176,8 +176,8 @@ class _Stage:
             with contextlib.suppress(StageRefused):  # the runtime says what it thinks of it
                 rootfs.place(rootfs.resolved(self.request.working_directory), directory=True).close()
 
-    def _tree_place(self, rootfs: Rootfs, path: str) -> None:
-        """The hook attaches a tree at `path` itself: a link there would put it elsewhere."""
+    def _plain_directory(self, rootfs: Rootfs, path: str) -> None:
+        """A link there would lead the hook elsewhere, which attaches the trees, or runc, which makes /dev/fd on the host then."""
         rootfs.place(path, directory=True).close()
 
     def _runtime_place(self, rootfs: Rootfs, placement: Placement, where: str) -> None:
@@ -220,6 +220,11 @@ class _Stage:
         for line in mount_table():
             if line.fstype in REFUSED_TYPES and line.below(os.fsencode(self.request.stage_dir)):
                 raise StageRefused(f"a volume carries a {os.fsdecode(line.fstype)} that the host mounted at this moment. Try again.")
+
+
+def absolute(destination: str) -> str:
+    """A destination as both runtimes take it: below the root, with or without a slash in front (POSIX keeps two of them)."""
+    return os.path.normpath(f"/{destination.lstrip('/')}")
 
 
 def _must_be_reachable(stage_dir: str) -> None:
