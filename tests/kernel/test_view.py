@@ -5,6 +5,7 @@ import os
 import random
 import stat
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.view import Served, served
+from tests.support.view import ROOT, Served, served
+from tests.support.waiting import wait_gone, wait_until
 
 pytestmark = pytest.mark.requires("root", "fuse")
 
@@ -382,3 +384,15 @@ def write_refused(path: str) -> bool:
         return write_once(path, b"1") == -errno.ENOTCONN
     except OSError as error:
         return error.errno == errno.ENOTCONN
+
+
+def test_k01_killed_while_it_asks_itself_it_ends(tmp_path: Path) -> None:
+    """A supervisor of a container that is refused is killed at any time, its own check of the nodes under way too."""
+    process = subprocess.Popen([sys.executable, "-m", "tests.programs.stuck_view", str(tmp_path)], cwd=ROOT)
+    try:
+        tasks = Path(f"/proc/{process.pid}/task")
+        wait_until(lambda: "request_wait_answer" in [(task / "wchan").read_text() for task in tasks.iterdir()], "the check waits")
+    finally:
+        process.kill()
+    wait_gone(process.pid, 5.0)
+    process.wait()
