@@ -10,7 +10,7 @@ import signal
 import socket
 import traceback
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import trio
@@ -25,20 +25,14 @@ from eci_supervisor.life.alone import alone
 from eci_supervisor.life.container import Container, Parts
 from eci_supervisor.life.log import Log, LogHandler
 from eci_supervisor.life.mounter import LastingMounter
+from eci_supervisor.life.nodes import mount_nodes
 from eci_supervisor.life.vetting import Vetting
-from eci_supervisor.linux import mount_api, process
-from eci_supervisor.linux.namespaces import CLONE_NEWNS, unshare
+from eci_supervisor.linux import process
 from eci_supervisor.linux.paths import ContainerDir, StateDir
 from eci_supervisor.linux.sockets import listen_unix, peer_credentials
-from eci_supervisor.model.state import ContainerState, Mode, StateError
+from eci_supervisor.model.state import ContainerState, StateError
 from eci_supervisor.observe.audit import AuditFile
 from eci_supervisor.observe.journal import Journal
-from eci_supervisor.procfs import tree
-from eci_supervisor.procfs.numa_family import host_nodes
-from eci_supervisor.procfs.sampler import Sampler
-from eci_supervisor.procfs.snapshots import Stored
-from eci_supervisor.procfs.tunables import split_sysctls
-from eci_supervisor.procfs.view import TUNABLES, View
 from eci_supervisor.seccomp.ring import EventRing
 
 PR_SET_NAME = 15
@@ -89,35 +83,6 @@ def _say(spawned: socket.socket, answer: protocol.Answer) -> None:
         return
 
 
-@dataclass(frozen=True, slots=True)
-class Nodes:
-    """The virtual files of the container; `sysctls` are those of the spec that the kernel keeps."""
-
-    view: View
-    sampler: Sampler
-    sysctls: tuple[tuple[bytes, bytes], ...]
-
-
-def _mount_nodes(state_dir: StateDir, state: ContainerState, journal: Journal, log: Log) -> Nodes:
-    """Mounts the nodes in a mount namespace of our own. Raises OSError, ValueError."""
-    unshare(CLONE_NEWNS)
-    mount_api.mount("none", "/", "", mount_api.MS_REC | mount_api.MS_SLAVE)  # what the host unmounts is unmounted here too
-    virtual, kept = split_sysctls(state.sysctls, TUNABLES)
-
-    def fault(what: str, error: Exception) -> None:
-        log.warning(f"{what}: {error}: readers see the last value")
-
-    def stored(what: Stored) -> None:
-        journal.record("store", "a tunable is the container's own; the host's stays", {
-            "node": os.fsdecode(what.node), "old": ascii(what.old), "new": ascii(what.new), "host": ascii(what.host)},
-            pid=what.pid, uid=what.uid)
-
-    sampler = Sampler(swap_hidden=state.mode is Mode.SYSTEM, on_fault=fault)
-    view = View(sampler, state.ids.start, state_dir.container(state.key).tunables, initial=virtual, on_store=stored, on_fault=fault)
-    view.mount(state_dir.staging).close()
-    return Nodes(view, sampler, kept)
-
-
 async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.socket, log: Log) -> None:
     """Supervises until the end. Raises whatever a task of ours could not deal with."""
     directory = state_dir.container(state.key)
@@ -126,12 +91,10 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
         stack.callback(audit.close)
         ring = stack.enter_context(closing(EventRing()))
         journal = Journal(state.id, state.root, ring, audit)
-        nodes = _mount_nodes(state_dir, state, journal, log)
+        nodes = mount_nodes(state_dir, state, journal, log)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ends.on_signal, signal.SIGTERM, nursery.cancel_scope)
-            plans = (tree.proc_plan(state.masked, state.read_only),
-                     tree.sysfs_plan(state.masked, state.read_only, state.sysfs_read_only, host_nodes()))
-            mounter = LastingMounter(state_dir.staging, plans, journal, log)
+            mounter = LastingMounter(state_dir.staging, nodes.plans, journal, log)
             async with trio.open_nursery() as starting:  # at once: each waits for a process or a thread
                 starting.start_soon(nursery.start, nodes.view.serve)
                 starting.start_soon(nursery.start, mounter.run)

@@ -8,7 +8,7 @@ from eci_supervisor.linux import process
 from eci_supervisor.linux.paths import ContainerDir, StateDir
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.model.tree import TreePlan
-from eci_supervisor.procfs import tree
+from eci_supervisor.procfs import native
 
 LOG_LINES = 10
 NAMESPACES = ("user", "mnt", "pid", "net", "ipc", "uts", "cgroup", "time")
@@ -26,8 +26,7 @@ def inspect(state_dir: StateDir, state: ContainerState) -> dict[str, object]:
         "supervisor": _supervisor(directory, state),
         "lease": lease,
         "namespaces": _namespaces(state.init_pid) if row.up_s is not None else None,
-        "trees": [_tree(tree.proc_plan(state.masked, state.read_only)),
-                  _tree(tree.sysfs_plan(state.masked, state.read_only, state.sysfs_read_only))],
+        "trees": [_tree(plan) for plan in native.plans(state)],
         "log": _log(directory),
     }
 

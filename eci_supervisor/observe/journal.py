@@ -38,7 +38,7 @@ class Journal:
 
     def record(self, call: str, why: str, args: Mapping[str, str] | None = None, *, pid: int = 0, uid: int | None = None,
                verdict: str = "info") -> None:
-        """Notes a turn of the container's life ("start", "exec", "store", "end"), or, with verdict "fail", a failure of ours."""
+        """Notes a turn of the container's life ("start", "tunable_not_effective", "end"), or, with verdict "fail", a failure of ours."""
         event = Event(id=secrets.token_hex(8), time=time.time(), container=self._container, root=self._root, pid=pid, tid=pid, uid=uid,
                       call=call, abi="", args=dict(args or {}), verdict=verdict, errno=0, rule=call, why=why)
         self._lives.append(Life(self._ring.last, event))

@@ -20,11 +20,15 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Tunable:
-    """A value of the container, beginning as the host's; `store` judges what is written."""
+    """A value of the container, beginning as the host's; `store` judges what is written.
+
+    zeroes: the path of another tunable, from the tree's root, that every store sets to 0.
+    """
 
     inode: int
     store: Store
     mode: int = 0o644
+    zeroes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)

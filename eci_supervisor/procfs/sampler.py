@@ -60,6 +60,10 @@ class Sampler:
         self._live = self._take(time.monotonic_ns())
         self.on_new()
 
+    def overcommit(self, ratio: int, kbytes: int) -> None:
+        """The container's own vm.overcommit_ratio and _kbytes, from the next sample on."""
+        self._overcommit = (ratio, kbytes)
+
     def sample(self) -> Sample:
         """The live sample, or a new one where its life is all but over."""
         now = time.monotonic_ns()

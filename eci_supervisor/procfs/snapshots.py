@@ -24,7 +24,10 @@ OnFault = Callable[[str, Exception], None]  # (what, error): a source that is no
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A tunable was set: node path, texts before and after, the host's (which the kernel goes by), and who did it (host ids)."""
+    """A tunable was set to another value than the host's: node path, texts before and after, the host's, and who did it (host ids).
+
+    What the kernel does is the host's value.
+    """
 
     node: bytes
     old: bytes
@@ -59,6 +62,7 @@ class Snapshots:
         self._sampler, self._tunables, self._on_store, self._on_fault = sampler, tunables, on_store, on_fault
         self._by_inode: dict[int, Snapshot] = {}
         self._event_at: dict[int, float] = {}
+        self._feed()
 
     def take(self, inode: int) -> Snapshot:
         """The present snapshot of a file, a new one where the sample is a new one. Raises OSError: ENOENT for no file of ours, EIO."""
@@ -69,7 +73,7 @@ class Snapshots:
                 return self._put(inode, self._rendered(inode, node, sample, known), sample)
             return known
         if isinstance(node, Tunable) and tree.PATHS[inode] in self._tunables:
-            return known or self._renewed(inode)
+            return known if known is not None and known.content == self._tunables.value(tree.PATHS[inode]) else self._renewed(inode)
         raise OSError(errno.ENOENT, "no file of ours", inode)
 
     def content(self, inode: int) -> bytes:
@@ -94,11 +98,17 @@ class Snapshots:
         if refused is not None:
             raise OSError(refused.errno, os.strerror(refused.errno), inode)
         if not offset:
+            self._feed()
             self._tell(inode, Stored(path, old, new, self._tunables.host_value(path), *writer))
+
+    def _feed(self) -> None:
+        """CommitLimit of /proc/meminfo goes by the container's own values."""
+        if tree.OVERCOMMIT_RATIO in self._tunables and tree.OVERCOMMIT_KBYTES in self._tunables:
+            self._sampler.overcommit(*(int(self._tunables.value(path)) for path in (tree.OVERCOMMIT_RATIO, tree.OVERCOMMIT_KBYTES)))
 
     def _tell(self, inode: int, stored: Stored) -> None:
         now = time.monotonic()
-        if now >= self._event_at.get(inode, 0.0):
+        if stored.new != stored.host and now >= self._event_at.get(inode, 0.0):
             self._event_at[inode] = now + EVENT_PAUSE_S
             self._on_store(stored)
 

@@ -1,4 +1,4 @@
-"""What may be written to a sysctl: the text rules of the kernel's proc_dointvec. Pure.
+"""What may be written to a tunable: the text rules of the kernel's proc_dointvec, and those of a word in sysfs. Pure.
 
 Source: __do_proc_dointvec, proc_get_long and strtoul_lenient of kernel/sysctl.c; fs/proc/proc_sysctl.c. Where the kernel stores the
 first fields of a text before it finds the next one wrong, ours stores none: EINVAL means that nothing changed.
@@ -37,6 +37,16 @@ def integers(low: int, high: int, count: int = 1) -> Store:
         return b"\t".join(fields) + b"\n"
 
     return store
+
+
+def one_word(present: bytes, written: bytes) -> bytes | Deny:
+    """A store of one of the words that `present` shows, the chosen one in brackets: sysfs_streq takes it with or without a newline."""
+    chosen, shown = written.removesuffix(b"\n"), present.replace(b"[", b"").replace(b"]", b"").split()
+    if not written:
+        return present
+    if chosen not in shown:
+        return INVALID
+    return b" ".join(b"[%s]" % word if word == chosen else word for word in shown) + b"\n"
 
 
 def leading_integer(text: bytes) -> tuple[int, int] | None:

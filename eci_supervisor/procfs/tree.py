@@ -4,11 +4,15 @@ An inode number is given once and never to another node: a mount can outlive the
 """
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from eci_supervisor.model.tree import Cover, Entry, TreeKind, TreePlan
 from eci_supervisor.procfs.node import Dir, File, Node, Tunable, walk
 from eci_supervisor.procfs.nodes import cpuinfo, cpus, loadavg, meminfo, numa, stat, swaps, sysctl, uptime
 from eci_supervisor.procfs.numa import MOST as MOST_NODES
+from eci_supervisor.procfs.text import one_word
+
+OVERCOMMIT_RATIO, OVERCOMMIT_KBYTES = b"proc/sys/vm/overcommit_ratio", b"proc/sys/vm/overcommit_kbytes"
 
 MEMORY_NODES = b"devices/system/node/"
 PROC = Dir(2, {
@@ -19,8 +23,43 @@ PROC = Dir(2, {
     b"cpuinfo": File(257, cpuinfo.render),
     b"loadavg": File(258, loadavg.render),
     b"sys": Dir(32, {
+        b"fs": Dir(34, {
+            b"aio-max-nr": Tunable(65, sysctl.unsigned_long),
+            b"file-max": Tunable(66, sysctl.count_of_files),
+            b"inotify": Dir(35, {
+                b"max_queued_events": Tunable(67, sysctl.natural),
+                b"max_user_instances": Tunable(68, sysctl.natural),
+                b"max_user_watches": Tunable(69, sysctl.natural),
+            }),
+            b"nr_open": Tunable(70, sysctl.nr_open),
+            b"protected_fifos": Tunable(71, sysctl.up_to_2),
+            b"protected_hardlinks": Tunable(72, sysctl.flag),
+            b"protected_regular": Tunable(73, sysctl.up_to_2),
+            b"protected_symlinks": Tunable(74, sysctl.flag),
+        }),
+        b"kernel": Dir(36, {
+            b"dmesg_restrict": Tunable(75, sysctl.flag),
+            b"keys": Dir(37, {
+                b"root_maxbytes": Tunable(76, sysctl.natural),
+                b"root_maxkeys": Tunable(77, sysctl.natural),
+            }),
+            b"kptr_restrict": Tunable(78, sysctl.up_to_2),
+            b"panic": Tunable(79, sysctl.any_int),
+            b"panic_on_oops": Tunable(80, sysctl.any_int),
+            b"pid_max": Tunable(81, sysctl.pid_max),  # the kernel's own from 6.14 on
+            b"printk": Tunable(82, sysctl.four_ints),
+            b"sysrq": Tunable(83, sysctl.sysrq),
+            b"yama": Dir(38, {
+                b"ptrace_scope": Tunable(84, sysctl.up_to_3),
+            }),
+        }),
         b"vm": Dir(33, {
-            b"overcommit_memory": Tunable(64, sysctl.overcommit_memory),
+            b"max_map_count": Tunable(85, sysctl.natural),
+            b"mmap_min_addr": Tunable(86, sysctl.unsigned_long),
+            b"overcommit_kbytes": Tunable(87, sysctl.unsigned_long, zeroes=OVERCOMMIT_RATIO),
+            b"overcommit_memory": Tunable(64, sysctl.up_to_2),
+            b"overcommit_ratio": Tunable(88, sysctl.natural, zeroes=OVERCOMMIT_KBYTES),
+            b"panic_on_oom": Tunable(89, sysctl.up_to_2),
         }),
     }),
 })
@@ -35,17 +74,45 @@ SYS = Dir(3, {
             b"node": Dir(278, {b"node%d" % number: numa.directory(number, 320 + 4 * number) for number in range(MOST_NODES)}),
         }),
     }),
+    b"kernel": Dir(160, {
+        b"mm": Dir(161, {
+            b"transparent_hugepage": Dir(162, {
+                b"defrag": Tunable(90, one_word),
+                b"enabled": Tunable(91, one_word),
+            }),
+        }),
+    }),
+    b"module": Dir(163, {
+        b"nf_conntrack": Dir(164, {
+            b"parameters": Dir(165, {
+                b"hashsize": Tunable(92, sysctl.hash_buckets, mode=0o600),
+            }),
+        }),
+    }),
 })
 ROOT = Dir(1, {b"proc": PROC, b"sys": SYS})  # 1 is FUSE_ROOT_ID
 
 NODES: Mapping[int, Node] = {ROOT.inode: ROOT, **{node.inode: node for _, node in walk(ROOT)}}
 PATHS: Mapping[int, bytes] = {ROOT.inode: b"", **{node.inode: path for path, node in walk(ROOT)}}
+TUNABLES: Mapping[bytes, Tunable] = {path: node for path, node in walk(ROOT) if isinstance(node, Tunable)}
 
 # Masked in every container, privileged or not: what the host's other processes do, and where its kernel lies.
 PROC_FLOOR = (b"interrupts", b"softirqs", b"schedstat", b"buddyinfo", b"zoneinfo", b"kallsyms")
 SYS_FLOOR = (b"devices/virtual/powercap", b"kernel/slab")
 # The kernel refuses a fresh procfs or sysfs only where a mounted one has a locked child over a regular file (mount_too_revealing):
 # uptime and devices/system/cpu/online are always there, or masked.
+
+
+def tunables(plans: Iterable[TreePlan]) -> dict[bytes, Tunable]:
+    """Those that the plans bind, by path from the virtual tree's root."""
+    inodes = {entry.node for plan in plans for entry in plan.entries if entry.cover is Cover.NODE}
+    return {path: node for path, node in TUNABLES.items() if node.inode in inodes}
+
+
+def without(plan: TreePlan, nodes: Iterable[Node]) -> TreePlan:
+    """The plan with the kernel's own files in the place of `nodes`."""
+    inodes = {node.inode for node in nodes}
+    return replace(plan, entries=tuple(entry for entry in plan.entries if entry.node not in inodes))
 
 
 def proc_plan(masked: Sequence[str], read_only: Sequence[str]) -> TreePlan:

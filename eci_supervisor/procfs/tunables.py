@@ -8,6 +8,7 @@ from eci_supervisor.model.verdict import Deny
 from eci_supervisor.procfs.node import Tunable
 
 SYSCTL_PREFIX = b"proc/sys/"
+ZERO = b"0\n"
 
 
 class Tunables:
@@ -24,6 +25,8 @@ class Tunables:
         for name, written in initial.items():
             if name in self._values and name not in saved:
                 self._values[name] = self._judged(name, written)
+                if nodes[name].zeroes in self._values:
+                    self._values[nodes[name].zeroes] = ZERO
         self._save()
 
     def __contains__(self, name: bytes) -> bool:
@@ -41,14 +44,16 @@ class Tunables:
         text = self._nodes[name].store(self._values[name], written)
         if isinstance(text, Deny):
             return text
-        before = self._values[name]
-        if text != before:
-            self._values[name] = text
-            try:
+        before, other = dict(self._values), self._nodes[name].zeroes
+        self._values[name] = text
+        if other in self._values:
+            self._values[other] = ZERO
+        try:
+            if self._values != before:
                 self._save()
-            except OSError:
-                self._values[name] = before
-                raise
+        except OSError:
+            self._values = before
+            raise
         return None
 
     def _judged(self, name: bytes, written: bytes) -> bytes:

@@ -34,8 +34,6 @@ CHECK_DEADLINE_S = 5.0
 FOREVER_S = 86400.0  # names and directories do not change
 OPTIONS = frozenset({"allow_other", "default_permissions", "fsname=eci", "subtype=eci", "nosuid", "nodev", "noexec"})
 
-TUNABLES: Mapping[bytes, Tunable] = {tree.PATHS[inode]: node for inode, node in tree.NODES.items() if isinstance(node, Tunable)}
-
 
 class NotServingError(Exception):
     """The mount does not show what it should; the text says what it shows."""
@@ -44,17 +42,19 @@ class NotServingError(Exception):
 class View(pyfuse3.Operations):
     """The file system of one container; a process can have one, since pyfuse3 has one session."""
 
-    def __init__(self, sampler: Sampler, uid: int, tunables: str, *, initial: Mapping[bytes, bytes] | None = None,
+    def __init__(self, sampler: Sampler, uid: int, tunables: str, *, bound: Mapping[bytes, Tunable] = tree.TUNABLES,
+                 initial: Mapping[bytes, bytes] | None = None,
                  on_store: Callable[[Stored], None] = lambda _stored: None,
                  on_fault: OnFault = lambda _what, _error: None) -> None:
         """`uid`: the host id of container root, and of its group; `tunables`: the file that keeps their values.
+        `bound`: the tunables that the container has.
 
         `initial`: values of tunables that the spec sets (tunables.split_sysctls). `on_store` is called at most once a second for each
         node, `on_fault` where a node cannot be rendered or a value not be kept. Raises OSError, ValueError.
         """
         super().__init__()
         self._uid = uid
-        self._snapshots = Snapshots(sampler, Tunables(tunables, TUNABLES, initial or {}), on_store, on_fault)
+        self._snapshots = Snapshots(sampler, Tunables(tunables, bound, initial or {}), on_store, on_fault)
         self._attributes: dict[int, pyfuse3.EntryAttributes] = {}
         self._mountpoint = ""
         self.requests = 0

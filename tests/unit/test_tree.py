@@ -26,8 +26,23 @@ def test_the_nodes_of_this_version() -> None:
     nodes = {f"sys/devices/system/node/node{n}{name}".encode(): 320 + 4 * n + place for n in range(8)
              for place, name in enumerate(("", "/cpulist", "/cpumap", "/meminfo"))}
     assert {path: inode for inode, path in tree.PATHS.items()} == {
-        b"": 1, b"proc": 2, b"sys": 3, b"proc/uptime": 16, b"proc/meminfo": 17, b"proc/swaps": 18, b"proc/sys": 32, b"proc/sys/vm": 33,
-        b"proc/sys/vm/overcommit_memory": 64, b"proc/stat": 256, b"proc/cpuinfo": 257, b"proc/loadavg": 258,
+        b"": 1, b"proc": 2, b"sys": 3, b"proc/uptime": 16, b"proc/meminfo": 17, b"proc/swaps": 18,
+        b"proc/sys": 32, b"proc/sys/vm": 33, b"proc/sys/fs": 34, b"proc/sys/fs/inotify": 35, b"proc/sys/kernel": 36,
+        b"proc/sys/kernel/keys": 37, b"proc/sys/kernel/yama": 38,
+        b"proc/sys/vm/overcommit_memory": 64, b"proc/sys/fs/aio-max-nr": 65, b"proc/sys/fs/file-max": 66,
+        b"proc/sys/fs/inotify/max_queued_events": 67, b"proc/sys/fs/inotify/max_user_instances": 68,
+        b"proc/sys/fs/inotify/max_user_watches": 69, b"proc/sys/fs/nr_open": 70, b"proc/sys/fs/protected_fifos": 71,
+        b"proc/sys/fs/protected_hardlinks": 72, b"proc/sys/fs/protected_regular": 73, b"proc/sys/fs/protected_symlinks": 74,
+        b"proc/sys/kernel/dmesg_restrict": 75, b"proc/sys/kernel/keys/root_maxbytes": 76, b"proc/sys/kernel/keys/root_maxkeys": 77,
+        b"proc/sys/kernel/kptr_restrict": 78, b"proc/sys/kernel/panic": 79, b"proc/sys/kernel/panic_on_oops": 80,
+        b"proc/sys/kernel/pid_max": 81, b"proc/sys/kernel/printk": 82, b"proc/sys/kernel/sysrq": 83,
+        b"proc/sys/kernel/yama/ptrace_scope": 84, b"proc/sys/vm/max_map_count": 85, b"proc/sys/vm/mmap_min_addr": 86,
+        b"proc/sys/vm/overcommit_kbytes": 87, b"proc/sys/vm/overcommit_ratio": 88, b"proc/sys/vm/panic_on_oom": 89,
+        b"sys/kernel": 160, b"sys/kernel/mm": 161, b"sys/kernel/mm/transparent_hugepage": 162,
+        b"sys/kernel/mm/transparent_hugepage/defrag": 90, b"sys/kernel/mm/transparent_hugepage/enabled": 91,
+        b"sys/module": 163, b"sys/module/nf_conntrack": 164, b"sys/module/nf_conntrack/parameters": 165,
+        b"sys/module/nf_conntrack/parameters/hashsize": 92,
+        b"proc/stat": 256, b"proc/cpuinfo": 257, b"proc/loadavg": 258,
         b"sys/devices": 272, b"sys/devices/system": 273, b"sys/devices/system/cpu": 274, b"sys/devices/system/cpu/online": 275,
         b"sys/devices/system/cpu/present": 276, b"sys/devices/system/cpu/offline": 277, b"sys/devices/system/node": 278, **nodes,
     }
@@ -56,7 +71,21 @@ def test_read_only_paths_first_then_nodes_then_masks() -> None:
 @pytest.mark.parametrize("read_only", ["/proc/sys", "/proc/sys/vm", "/proc/sys/vm/overcommit_memory", "/proc//sys/",
                                        "/proc/sys/net/../vm", "/proc"])
 def test_no_tunable_under_a_read_only_path(read_only: str) -> None:
-    assert covers(tree.proc_plan((), (read_only,)).entries, Cover.NODE) == VIEWS
+    bound = tree.tunables([tree.proc_plan((), (read_only,))])
+    assert b"proc/sys/vm/overcommit_memory" not in bound
+    assert ("vm" in read_only) is (b"proc/sys/kernel/panic" in bound)
+
+
+def test_no_tunable_of_a_read_only_sysfs() -> None:
+    assert tree.tunables([tree.sysfs_plan((), (), read_only_root=True)]) == {}
+    bound = tree.tunables([tree.sysfs_plan((), (), read_only_root=False)])
+    assert set(bound) == {path for path in tree.TUNABLES if path.startswith(b"sys/")}
+
+
+def test_what_the_kernel_keeps_is_its_own() -> None:
+    plan = tree.proc_plan((), ())
+    kept = tree.without(plan, [tree.TUNABLES[b"proc/sys/kernel/pid_max"]])
+    assert [entry.path for entry in plan.entries if entry not in kept.entries] == [b"sys/kernel/pid_max"]
 
 
 def test_masked_and_read_only_is_masked() -> None:

@@ -80,6 +80,29 @@ def test_a_file_that_is_not_ours(root: str, text: str) -> None:
         open_tunables(root)
 
 
+RATIO, KBYTES = tree.OVERCOMMIT_RATIO, tree.OVERCOMMIT_KBYTES
+
+
+def overcommit(root: str, initial: dict[bytes, bytes] | None = None) -> Tunables:
+    nodes = {name: tree.TUNABLES[name] for name in (RATIO, KBYTES)}
+    return Tunables(f"{root}/tunables.json", nodes, initial or {}, root)
+
+
+def test_each_way_of_overcommitting_zeroes_the_other(root: str) -> None:
+    tunables = overcommit(root)
+    assert (tunables.value(RATIO), tunables.value(KBYTES)) == (b"50\n", b"0\n")
+    for name, other, written in ((KBYTES, RATIO, b"1000\n"), (RATIO, KBYTES, b"80\n"), (KBYTES, RATIO, b"0\n")):
+        assert tunables.store(name, written) is None
+        assert (tunables.value(name), tunables.value(other)) == (written, b"0\n")
+        assert overcommit(root).value(name) == written
+    assert tunables.store(RATIO, b"-1") == Deny(errno.EINVAL)
+
+
+def test_the_spec_zeroes_the_other_too(root: str) -> None:
+    tunables = overcommit(root, {KBYTES: b"4096"})
+    assert (tunables.value(RATIO), tunables.value(KBYTES)) == (b"0\n", b"4096\n")
+
+
 def test_sysctls_of_the_spec() -> None:
     virtual, native = split_sysctls([("vm.overcommit_memory", "1"), ("net.ipv4.ip_forward", "1")], NODES)
     assert virtual == {NAME: b"1"}
@@ -109,6 +132,13 @@ def test_every_write_moves_the_mtime(snapshots: Snapshots) -> None:
     times.append(snapshots.take(INODE).mtime_ns)
     assert times == sorted(set(times))
     assert snapshots.content(INODE) == b"2\n"
+
+
+def test_a_store_of_the_hosts_value_is_not_told(snapshots: Snapshots, events: list[Stored]) -> None:
+    snapshots.write(INODE, 0, b"1\n", WRITER)
+    assert events == []
+    snapshots.write(INODE, 0, b"2\n", WRITER)
+    assert [event.new for event in events] == [b"2\n"]
 
 
 def test_a_store_is_told_at_most_once_a_second(snapshots: Snapshots, events: list[Stored]) -> None:

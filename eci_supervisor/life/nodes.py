@@ -1,0 +1,51 @@
+"""The virtual nodes of one container: which it has, where they begin, and whom a store is told."""
+import os
+from dataclasses import dataclass
+
+from eci_supervisor.life.log import Log
+from eci_supervisor.linux import mount_api
+from eci_supervisor.linux.namespaces import CLONE_NEWNS, unshare
+from eci_supervisor.linux.paths import StateDir
+from eci_supervisor.model.state import ContainerState, Mode
+from eci_supervisor.model.tree import TreePlan
+from eci_supervisor.observe.journal import Journal
+from eci_supervisor.procfs import native, tree
+from eci_supervisor.procfs.sampler import Sampler
+from eci_supervisor.procfs.snapshots import Stored
+from eci_supervisor.procfs.tunables import split_sysctls
+from eci_supervisor.procfs.view import View
+
+NOT_EFFECTIVE = "a tunable is the container's own; the host's value stays, and the kernel goes by that"
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The virtual files of the container; `sysctls` are those of the spec that the kernel keeps."""
+
+    view: View
+    sampler: Sampler
+    plans: tuple[TreePlan, TreePlan]
+    sysctls: tuple[tuple[bytes, bytes], ...]
+
+
+def mount_nodes(state_dir: StateDir, state: ContainerState, journal: Journal, log: Log) -> Nodes:
+    """Mounts the nodes in a mount namespace of our own. Raises OSError, ValueError."""
+    plans = native.plans(state)
+    bound = tree.tunables(plans)
+    virtual, kept = split_sysctls(state.sysctls, bound)
+    unshare(CLONE_NEWNS)
+    mount_api.mount("none", "/", "", mount_api.MS_REC | mount_api.MS_SLAVE)  # what the host unmounts is unmounted here too
+
+    def fault(what: str, error: Exception) -> None:
+        log.warning(f"{what}: {error}: readers see the last value")
+
+    def stored(what: Stored) -> None:
+        journal.record("tunable_not_effective", NOT_EFFECTIVE, {
+            "node": os.fsdecode(what.node), "old": ascii(what.old), "new": ascii(what.new), "host": ascii(what.host)},
+            pid=what.pid, uid=what.uid)
+
+    sampler = Sampler(swap_hidden=state.mode is Mode.SYSTEM, on_fault=fault)
+    view = View(sampler, state.ids.start, state_dir.container(state.key).tunables, bound=bound, initial=virtual, on_store=stored,
+                on_fault=fault)
+    view.mount(state_dir.staging).close()
+    return Nodes(view, sampler, plans, kept)
