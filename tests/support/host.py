@@ -13,7 +13,8 @@ PROC = Path("/proc")
 SYS_PARTS = ("kernel", "vm", "fs", "dev")
 # What moves by itself, or by anybody who opens a file or starts a process.
 SYS_MOVING = re.compile(
-    r"kernel/(random/.*|ns_last_pid|pty/nr|sched_domain/.*|perf_cpu_time_max_percent|perf_event_max_sample_rate|tainted)"
+    r"kernel/(random/.*|ns_last_pid|pty/nr|sched_domain/.*|perf_cpu_time_max_percent|perf_event_max_sample_rate|tainted"
+    r"|hung_task_detect_count|hung_task_warnings)"
     r"|fs/(dentry-state|file-nr|inode-nr|inode-state|aio-nr|quota/.*|epoll/.*)|vm/(stat_refresh|lowmem_reserve_ratio)"
 )
 # Engines that run on this host besides mount and unmount when they like.
