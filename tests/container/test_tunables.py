@@ -28,11 +28,12 @@ STORES = {
 THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 PANIC = "/proc/sys/kernel/panic"
 INNER = "/inner"
+COUNTING = {"page_reporting"}  # modules whose parameters are counters
 
 
 def host_values() -> dict[str, bytes]:
     """/proc/sys but for what moves, and what modules are set to."""
-    modules = {str(path): read(path) for path in Path("/sys/module").glob("*/parameters/*")}
+    modules = {str(path): read(path) for path in Path("/sys/module").glob("*/parameters/*") if path.parts[3] not in COUNTING}
     huge = {str(path): read(path) for path in Path("/sys/kernel/mm/transparent_hugepage").glob("[de]*")}
     return {**host.sysctls(), **modules, **huge}
 

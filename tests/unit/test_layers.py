@@ -18,12 +18,12 @@ ADAPTERS = {
     "forkserver.client", "forkserver.freshness", "forkserver.home", "forkserver.namespace", "forkserver.reclaim", "forkserver.server",
     "forkserver.warm",
     "idmap.leases", "idmap.userns",
-    "life.alone", "life.cgroups", "life.container", "life.ends", "life.log", "life.mounter", "life.record", "life.vetting",
+    "life.alone", "life.cgroups", "life.container", "life.ends", "life.log", "life.mounter", "life.nodes", "life.record", "life.vetting",
     "mounts.mounter",
     "observe.audit", "observe.journal",
     "oci.ask", "oci.assemble", "oci.bundle", "oci.call", "oci.child", "oci.claim", "oci.create", "oci.exec_", "oci.features", "oci.joins",
     "oci.mountpoints", "oci.report", "oci.rootfs", "oci.run", "oci.sources", "oci.stage", "oci.undo",
-    "procfs.cpu_family", "procfs.fuse_library", "procfs.load_family", "procfs.numa_family", "procfs.readings",
+    "procfs.cpu_family", "procfs.fuse_library", "procfs.load_family", "procfs.native", "procfs.numa_family", "procfs.readings",
     "procfs.sampler", "procfs.snapshots", "procfs.tunables", "procfs.view",
     "seccomp.callers", "seccomp.effects", "seccomp.events", "seccomp.listener", "seccomp.repeats", "seccomp.ring", "seccomp.serve",
 }  # fmt: skip
@@ -32,7 +32,8 @@ KERNEL = re.compile(r"native|linux(\..*)?")
 MODEL = re.compile(r"model\..*|model")
 IO = {"os", "io", "socket", "subprocess", "time", "logging", "trio", "asyncio", "signal", "select", "fcntl", "mmap", "shutil", "tempfile",
       "threading", "multiprocessing", "pathlib", "sys", "click", "rich"}  # fmt: skip
-PURE_ALL_THE_SAME = {("policy.arch", "os")}  # asks for the name of the machine, which is an ABI's
+# They ask for constants of the machine: its name, which is an ABI's; its possible CPUs, from which a range follows.
+PURE_ALL_THE_SAME = {("policy.arch", "os"), ("procfs.nodes.sysctl", "os")}
 ONE_IMPORTER = {"pyfuse3": "procfs.view", "pyseccomp": "policy.arch", "eci_supervisor._native": "native"}
 
 
