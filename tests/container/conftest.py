@@ -8,6 +8,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -90,8 +91,9 @@ def containers(runtime: Runtime, root_image: Path) -> Iterator[Launch]:
         return made[-1]
 
     yield prepare
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(Container.remove, made))
     for container in made:
-        container.remove()
         shutil.rmtree(container.bundle)
     wait_until(lambda: not left_behind(runtime), f"nothing is left: {left_behind(runtime)}")
 

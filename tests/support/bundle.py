@@ -62,7 +62,8 @@ class Recipe:
     """What a bundle shall be.
 
     privileged: all capabilities, nothing masked, /sys and cgroups writable, as `docker run --privileged`; capabilities: instead of
-    Docker's; binds: see bind(); namespaces: those made new; extra: further keys of `linux`; volumes are staged in the order given.
+    Docker's; mounts: behind the usual ones, in this order, see bind(); namespaces: those made new; linux: further keys of that section;
+    rootfs: a path, else the bundle gets a copy of the image.
     """
 
     args: tuple[str, ...] = ("sleep", "1000")
@@ -75,6 +76,7 @@ class Recipe:
     namespaces: tuple[str, ...] = ("pid", "network", "ipc", "uts", "mount")
     linux: Spec = field(default_factory=dict)
     cgroups: bool = True
+    rootfs: str = ""
 
 
 def base_mounts(recipe: Recipe) -> list[dict[str, object]]:
@@ -115,8 +117,9 @@ def config(recipe: Recipe, *, rootfs: str, cgroups_path: str) -> Spec:
 def make_bundle(directory: Path, root: Path, recipe: Recipe, *, cgroups_path: str) -> Path:
     """A bundle with a copy of `root` as its rootfs. Directories are 0711: both runtimes walk them with container root's ids."""
     directory.mkdir(mode=0o711)
-    copy_root(root, directory / "rootfs")
-    write_config(directory, config(recipe, rootfs="rootfs", cgroups_path=cgroups_path))
+    if not recipe.rootfs:
+        copy_root(root, directory / "rootfs")
+    write_config(directory, config(recipe, rootfs=recipe.rootfs or "rootfs", cgroups_path=cgroups_path))
     return directory
 
 

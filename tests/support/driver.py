@@ -198,4 +198,4 @@ class Container:
 
     def remove(self) -> None:
         """Ends and deletes it, whatever state it is in, or if it never was."""
-        self.runtime.run("delete", "--force", self.id, deadline_s=DEADLINE_S + COMMAND_S).ok()
+        self.runtime.run("delete", "--force", self.id, name=f"{self.id}.delete", deadline_s=DEADLINE_S + COMMAND_S).ok()
