@@ -127,7 +127,7 @@ def test_39_40_what_the_kernel_keeps_is_native(privileged: Container) -> None:
     for name, value in natives.items():
         shown = privileged.sh(f"cd /proc/sys; echo {value} >{name} && cat {name} && stat -f -c %T {name}").ok().lines
         assert shown == [value, "proc"], name
-    assert privileged.sh("echo 0 65535 >/proc/sys/net/ipv4/ping_group_range").ok()
+    privileged.sh("echo 0 65535 >/proc/sys/net/ipv4/ping_group_range").ok()
     assert "Invalid argument" in privileged.sh("echo 0 2147483647 >/proc/sys/net/ipv4/ping_group_range").err
 
 
