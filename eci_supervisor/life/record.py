@@ -18,10 +18,8 @@ def store(directory: ContainerDir, state: ContainerState) -> None:
     """Replaces state.json. Raises FileNotFoundError when the container has been removed meanwhile."""
     fresh = f"{directory.state}.{os.getpid()}"
     fd = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        os.write(fd, state.to_bytes())
-    finally:
-        os.close(fd)
+    with open(fd, "wb") as file:  # a write(2) on a disk that fills up may be a short one, and no error
+        file.write(state.to_bytes())
     os.rename(fresh, directory.state)
 
 

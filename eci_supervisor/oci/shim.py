@@ -111,9 +111,12 @@ def reclaim() -> NoReturn:
 
 
 def sentence(error: OSError) -> str:
-    """What, and the errno by name: an engine makes its own exit codes of words such as "no such file or directory"."""
-    name = errno.errorcode.get(error.errno or 0, "error")
-    what = (error.strerror or str(error)).removeprefix(os.strerror(error.errno or 0)).removeprefix(": ")
+    """What, and the errno by name: of the words of two errnos engines make exit codes of their own."""
+    number = error.errno or 0
+    name, words = errno.errorcode.get(number, "error"), os.strerror(number)
+    what = (error.strerror or str(error)).removeprefix(words).removeprefix(": ")
+    if not what and number not in (errno.ENOENT, errno.EACCES):
+        what = words
     return ": ".join(word for word in (str(error.filename or ""), what, name) if word)
 
 

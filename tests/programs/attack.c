@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
@@ -27,6 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
+enum { SYS_OPEN_TREE = 428, SYS_FSCONFIG = 431, SYS_FSPICK = 433, SYS_MOUNT_SETATTR = 442, SYS_PIVOT_ROOT = SYS_pivot_root };
 enum { CALLS = 200 };	/* at least, however slow the machine */
 #define FUSE_MAGIC 0x65735546
 #define PROC_MAGIC 0x9fa0
@@ -201,6 +203,69 @@ static int abis(char **w)
 	return 0;
 }
 
+/* ---- F, D06 to D08: what is locked, by each call that could undo it ---- */
+
+struct mount_attributes { uint64_t set, clear, propagation, userns; };
+
+static long attributes(const char *path, uint64_t set, uint64_t clear, uint64_t propagation, int userns, unsigned int flags)
+{
+	struct mount_attributes wanted = { set, clear, propagation, (uint64_t)userns };
+
+	return syscall(SYS_MOUNT_SETATTR, AT_FDCWD, path, flags, &wanted, sizeof(wanted));
+}
+
+static long reconfigure(const char *path, const char *flag)
+{
+	int fs = (int)syscall(SYS_FSPICK, AT_FDCWD, path, 1);
+	long ret = fs < 0 ? -1 : syscall(SYS_FSCONFIG, fs, 0, flag, NULL, 0);
+
+	return ret < 0 ? ret : syscall(SYS_FSCONFIG, fs, 7, NULL, NULL, 0);
+}
+
+/* locked RO NODE: RO is a read-only volume, NODE a virtual file. One line for each call that was not refused. */
+static int locked(char **w)
+{
+	static const int umounts[] = { 0, MNT_FORCE, MNT_DETACH, MNT_EXPIRE, UMOUNT_NOFOLLOW, MNT_DETACH | MNT_FORCE };
+	static const unsigned long remounts[] = { 0, MS_MOVE, MS_SHARED, MS_PRIVATE | MS_REC, MS_REC, MS_SILENT, 0xC0ED0000, 1ul << 22, MS_NOATIME };
+	const char *const paths[] = { w[0], w[1] };
+	int userns = open("/proc/self/ns/user", O_RDONLY | O_CLOEXEC), tried = 0;
+
+#define REFUSED(call) do { tried++; if ((call) >= 0) printf("%s on %s\n", #call, path); } while (0)
+	for (int i = 0; i < 2; i++) {
+		const char *path = paths[i];
+
+		for (size_t k = 0; k < sizeof(umounts) / sizeof(*umounts); k++)
+			REFUSED(umount2(path, umounts[k]));
+		REFUSED(umount2(path, MNT_EXPIRE));
+		REFUSED(mount(path, "/tmp", NULL, MS_MOVE, NULL));
+		REFUSED(attributes(path, 0, 1, 0, 0, 0) < 0 || i ? -1 : 0);
+		REFUSED(attributes(path, 1 << 20, 0, 0, userns, 0));
+		REFUSED(attributes(path, 0x10, 0x70, 0, 0, 0));
+		REFUSED(reconfigure(path, "rw"));
+		REFUSED(reconfigure(path, "ro"));
+	}
+	for (size_t k = 0; k < sizeof(remounts) / sizeof(*remounts); k++) {
+		const char *path = w[0];
+
+		REFUSED(mount(NULL, path, NULL, MS_REMOUNT | MS_BIND | remounts[k], NULL));
+		REFUSED(mount(NULL, path, NULL, MS_REMOUNT | remounts[k], NULL));
+	}
+	for (const char *path = "/"; path; path = NULL) {
+		REFUSED(umount2(path, MNT_DETACH));
+		REFUSED(attributes(path, 0, 1, 0, 0, 0x8000));
+		REFUSED(attributes(path, 1 << 20, 0, 0, userns, 0));
+		REFUSED(reconfigure(path, "ro"));
+		REFUSED(mount("/proc", "/tmp", NULL, MS_BIND, NULL));
+		REFUSED(syscall(SYS_OPEN_TREE, AT_FDCWD, "/proc", 1));
+		REFUSED(syscall(SYS_OPEN_TREE, AT_FDCWD, path, 1));
+		REFUSED(open(w[0], O_TMPFILE | O_RDWR, 0600));
+		REFUSED(chmod(w[0], 0700));
+		REFUSED(syscall(SYS_PIVOT_ROOT, w[0], w[0]));
+	}
+	printf("%d tried\n", tried);
+	return 0;
+}
+
 /* ---- E10: a FUSE server of the container's own that never answers a lookup ---- */
 
 static void *answer_init(void *opaque)
@@ -262,6 +327,7 @@ static const struct {
 } ATTACKS[] = {
 	{ "flip-target", 3, flip_target }, { "flip-type", 2, flip_type }, { "flip-cwd", 3, flip_cwd }, { "abis", 2, abis },
 	{ "fuse-hang", 2, fuse_hang },
+	{ "locked", 2, locked },
 };
 
 int main(int argc, char **argv)
