@@ -35,6 +35,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=tier)
 
 
+def pytest_collection_finish() -> None:
+    """What is there by now stays: a collection after each test then looks at what the test has made, and takes no time."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     demanded = promised(dict(os.environ))
     for mark in item.iter_markers("requires"):
