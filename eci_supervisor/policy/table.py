@@ -134,6 +134,8 @@ RULES: tuple[Rule, ...] = (
     Rule("floor.bpf", "bpf", Floor(EPERM), why="programs in the kernel"),
     Rule("floor.perf", "perf_event_open", Floor(EPERM), why="measures the host, and a long list of past holes"),
     Rule("floor.uffd", "userfaultfd", Floor(EPERM), why="holds kernel code at a page fault for as long as it likes"),
+    Rule("floor.handles", "open_by_handle_at", Floor(EPERM),
+         why="finds namespaces by guessing: the host's tree in a container that joins this one's user namespace and has not pivoted yet"),
     Rule("floor.uring_setup", "io_uring_setup", Floor(EPERM), why="its requests pass no filter"),
     Rule("floor.uring_enter", "io_uring_enter", Floor(EPERM), why="its requests pass no filter"),
     Rule("floor.uring_register", "io_uring_register", Floor(EPERM), why="its requests pass no filter"),

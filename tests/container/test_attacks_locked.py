@@ -36,3 +36,8 @@ def test_locked_in_every_position(target: Container) -> None:
         assert lines[-1] == "54 tried", position
         assert all(line.partition(": ")[2] for line in lines[:-1]), (position, lines)
     assert table.read_text() == before
+
+
+def test_d11_no_namespace_by_its_handle(target: Container) -> None:
+    """Container root found that of a container being made to join it, with the host's tree in it."""
+    assert target.exec("attack", "handles").lines[-1] == "EPERM"
