@@ -26,6 +26,7 @@ from eci_supervisor.life.container import Container, Parts
 from eci_supervisor.life.log import Log, LogHandler
 from eci_supervisor.life.mounter import LastingMounter
 from eci_supervisor.life.nodes import mount_nodes
+from eci_supervisor.life.sysinfo import tell as tell_sysinfo
 from eci_supervisor.life.vetting import Vetting
 from eci_supervisor.linux import process
 from eci_supervisor.linux.paths import ContainerDir, StateDir
@@ -33,6 +34,7 @@ from eci_supervisor.linux.sockets import listen_unix, peer_credentials
 from eci_supervisor.model.state import ContainerState, StateError
 from eci_supervisor.observe.audit import AuditFile
 from eci_supervisor.observe.journal import Journal
+from eci_supervisor.seccomp.machine import Machine
 from eci_supervisor.seccomp.ring import EventRing
 
 PR_SET_NAME = 15
@@ -90,6 +92,7 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
         audit = AuditFile(state.audit_dir)
         stack.callback(audit.close)
         ring = stack.enter_context(closing(EventRing()))
+        machine = stack.enter_context(closing(Machine()))
         journal = Journal(state.id, state.root, ring, audit)
         nodes = mount_nodes(state_dir, state, journal, log)
         async with trio.open_nursery() as nursery:
@@ -98,7 +101,7 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
             async with trio.open_nursery() as starting:  # at once: each waits for a process or a thread
                 starting.start_soon(nursery.start, nodes.view.serve)
                 starting.start_soon(nursery.start, mounter.run)
-            vetting = Vetting(state, ring, journal, mounter, log)
+            vetting = Vetting(state, ring, machine, journal, mounter, log)
 
             def live() -> dict[str, object]:
                 return {"supervisor_pid": os.getpid(), "mounter_deaths": mounter.deaths, "node_requests": nodes.view.requests,
@@ -111,6 +114,7 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
             nursery.start_soon(vetting.run, _listener(stack, directory.notify_socket))
             nursery.start_soon(ControlServer(container).run, _listener(stack, directory.control_socket))
             nursery.start_soon(journal.audit_calls)
+            nursery.start_soon(tell_sysinfo, machine, nodes.sampler)
             _say(spawned, Ready(os.getpid()))
             await ends.until_over(container, spawned)
             journal.record("end", "the container's init is gone" if container.init else "create ended without a container")

@@ -1,5 +1,5 @@
 /* The serving thread: one for each listener fd. It receives, decides by the policy's rows, answers from registers, and hands
- * what needs effects to Python. It takes no lock and never the GIL, and allocates nothing once it runs.
+ * what needs effects to Python. It never takes the GIL, no lock but sysinfo.c's, and allocates nothing once it runs.
  *
  * Some facts about listeners (seccomp_unotify(2), and tried on 6.1 and 6.18):
  * - RECV wants a zeroed buffer, and blocks whatever O_NONBLOCK says. ENOENT may only mean that a caller was killed meanwhile; it is
@@ -18,7 +18,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
@@ -34,6 +33,7 @@ struct eci_server {
 	int notify_fd, event_fd, timer_fd;	/* borrowed */
 	const struct eci_policy *policy;
 	struct eci_ring *ring;
+	struct eci_machine *machine;	/* NULL: sysinfo(2) fails */
 	pthread_t thread;
 	_Atomic int ending, done;
 	int error;			/* valid once done */
@@ -78,25 +78,15 @@ static void tell_texts(const struct eci_call *call, struct eci_event *event)
 	}
 }
 
-/* Effective uid of the caller as its /proc/TID shows it. Asked after the answer, so nobody waits for it, and not in a burst: there it
- * would halve the rate. Python looks later at what is not known here.
+/* Asked after the answer, so nobody waits for it, and not in a burst: there it would halve the rate. Python looks later at what is not
+ * known here.
  */
 static uint32_t caller_uid(struct eci_server *server, const struct eci_call *call)
 {
 	uint64_t since_ns = call->received_ns - server->previous_ns;
-	char path[sizeof("/proc/4294967295")], *start = path + sizeof(path) - 1;
-	uint32_t tid = call->tid;
-	struct stat status;
 
 	server->previous_ns = call->received_ns;
-	if (since_ns < BURST_NS)
-		return UINT32_MAX;
-	*start = 0;
-	do
-		*--start = (char)('0' + tid % 10);
-	while (tid /= 10);
-	start = memcpy(start - 6, "/proc/", 6);
-	return stat(start, &status) < 0 ? UINT32_MAX : status.st_uid;
+	return since_ns < BURST_NS ? UINT32_MAX : eci_caller_uid(call->tid);
 }
 
 /* Answers the call in hand and records it. */
@@ -223,6 +213,26 @@ static void ask(struct eci_server *server, struct eci_call *call, const struct e
 		wake_python(server);
 }
 
+/* Answers sysinfo(2). Writing can hang as reading can. */
+static void tell_machine(struct eci_server *server, const struct eci_call *call)
+{
+	struct eci_sysinfo info;
+	int ret = server->machine ? eci_machine_get(server->machine, call->received_ns, &info) : -EIO;
+
+	if (ret < 0) {
+		answer(server, call, ECI_FAILED, EIO);
+		return;
+	}
+	if (eci_id_valid(server->notify_fd, call->id) < 0) {
+		count(&server->lost);
+		return;
+	}
+	watch_read(server, call);
+	ret = eci_sysinfo_put(call->tid, call->arch, call->args[0], &info);
+	atomic_store(&server->reading_id, 0);
+	answer(server, call, ECI_EMULATED, -ret);
+}
+
 static void judge(struct eci_server *server, const struct seccomp_notif *notification)
 {
 	struct eci_call *call = &server->hand;
@@ -247,6 +257,8 @@ static void judge(struct eci_server *server, const struct seccomp_notif *notific
 		answer(server, call, ECI_CONTINUED, 0);
 	else if (row->action == ECI_ASK)
 		ask(server, call, row);
+	else if (row->action == ECI_SYSINFO)
+		tell_machine(server, call);
 	else
 		answer(server, call, ECI_DENIED, row->error);
 }
@@ -306,9 +318,9 @@ static int start_thread(struct eci_server *server)
 	return -ret;
 }
 
-/* Starts a thread on notify_fd. All fds, the policy and the ring are borrowed until eci_serve_free. */
-int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, int event_fd, int timer_fd,
-		    struct eci_server **result)
+/* Starts a thread on notify_fd. All fds, the policy, the ring and the machine are borrowed until eci_serve_free. */
+int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine, int event_fd,
+		    int timer_fd, struct eci_server **result)
 {
 	struct eci_server *server = calloc(1, sizeof(*server));
 	int ret;
@@ -320,6 +332,7 @@ int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_r
 	server->timer_fd = timer_fd;
 	server->policy = policy;
 	server->ring = ring;
+	server->machine = machine;
 	server->realtime_ns = (int64_t)(now_ns(CLOCK_REALTIME) - now_ns(CLOCK_MONOTONIC));
 	ret = eci_queue_open(&server->queue);
 	if (ret == 0) {

@@ -8,6 +8,7 @@
 #include <linux/seccomp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
 
 #define PAGE 4096u	/* of a caller: x86, and the smallest of arm64; a larger page is read in more pieces */
@@ -15,6 +16,20 @@
 int eci_id_valid(int notify_fd, uint64_t id)
 {
 	return ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) < 0 ? -errno : 0;
+}
+
+/* Effective uid as /proc/TID shows it; UINT32_MAX: gone. */
+uint32_t eci_caller_uid(uint32_t tid)
+{
+	char path[sizeof("/proc/4294967295")], *start = path + sizeof(path) - 1;
+	struct stat status;
+
+	*start = 0;
+	do
+		*--start = (char)('0' + tid % 10);
+	while (tid /= 10);
+	start = memcpy(start - 6, "/proc/", 6);
+	return stat(start, &status) < 0 ? UINT32_MAX : status.st_uid;
 }
 
 static int send_answer(int notify_fd, struct seccomp_notif_resp answer)

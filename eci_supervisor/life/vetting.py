@@ -11,6 +11,7 @@ from eci_supervisor.model.state import ContainerState
 from eci_supervisor.observe.journal import Journal
 from eci_supervisor.seccomp.effects import Effects, Mounting
 from eci_supervisor.seccomp.listener import Listener, ListenerError, receive
+from eci_supervisor.seccomp.machine import Machine
 from eci_supervisor.seccomp.ring import EventRing
 from eci_supervisor.seccomp.serve import ServingThread
 
@@ -21,8 +22,9 @@ MAX_LISTENERS = 256  # a thread each
 class Vetting:
     """Serves the listeners of one container."""
 
-    def __init__(self, state: ContainerState, ring: EventRing, journal: Journal, mounter: Mounting, log: Log) -> None:
-        self._state, self._ring, self._journal, self._log = state, ring, journal, log
+    def __init__(self, state: ContainerState, ring: EventRing, machine: Machine, journal: Journal, mounter: Mounting,
+                 log: Log) -> None:
+        self._state, self._ring, self._machine, self._journal, self._log = state, ring, machine, journal, log
         self._effects = Effects(mounter, ring, journal.told, container=state.id, root=state.root)
         self._threads: dict[int, ServingThread] = {}
         self._total = 0
@@ -50,7 +52,7 @@ class Vetting:
         return None
 
     async def _serve(self, received: Listener) -> None:
-        thread = ServingThread(received.fd, self._ring)
+        thread = ServingThread(received.fd, self._ring, machine=self._machine)
         number = self._total = self._total + 1
         self._threads[number] = thread
         if received.status == "running":

@@ -5,7 +5,7 @@ from enum import IntEnum
 
 from eci_supervisor.model.verdict import Continue
 from eci_supervisor.policy.arch import AUDIT_ARCH, Abi, number
-from eci_supervisor.policy.table import RULES, Ask, Errno, Floor, Kind, Masked, Rule
+from eci_supervisor.policy.table import RULES, Ask, Errno, Floor, Kind, Masked, Rule, Sysinfo
 
 
 class RowAction(IntEnum):
@@ -14,6 +14,7 @@ class RowAction(IntEnum):
     CONTINUE = 0
     ERRNO = 1
     ASK = 2
+    SYSINFO = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,8 @@ def _action(rule: Rule) -> tuple[RowAction, int]:
             return RowAction.ASK, 0
         case Continue():
             return RowAction.CONTINUE, 0
+        case Sysinfo():
+            return RowAction.SYSINFO, 0
         case Floor():
             raise ValueError(f"{rule.name}: answered by the filter, so it has no row")
 

@@ -66,7 +66,12 @@ class Ask:
     otherwise: frozenset[KernelCheck] = frozenset()
 
 
-Action: TypeAlias = Continue | Errno | Ask | Floor
+@dataclass(frozen=True, slots=True)
+class Sysinfo:
+    """The C path writes what the container's nodes show, from the sample they are rendered from."""
+
+
+Action: TypeAlias = Continue | Errno | Ask | Sysinfo | Floor
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +129,8 @@ RULES: tuple[Rule, ...] = (
 
     Rule("unshare", "unshare", Continue(NSCAP), why="what a namespace needs is a capability in the caller's user namespace"),
     Rule("setns", "setns", Continue(NSCAP), why="no namespace of the host is within reach, and joining one needs a capability in it"),
+
+    Rule("sysinfo", "sysinfo", Sysinfo(), abis=tuple(Abi), why="memory, uptime and load are the container's, as in its /proc"),
 
     Rule("x32.mount", "mount", Errno(ENOSYS), abis=(Abi.X32,), why="no decoder for x32: as on a kernel without it"),
     Rule("x32.umount2", "umount2", Errno(ENOSYS), abis=(Abi.X32,), why="no decoder for x32: as on a kernel without it"),

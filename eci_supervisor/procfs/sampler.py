@@ -23,6 +23,7 @@ from eci_supervisor.procfs.sample import Sample
 
 LIFE_NS = 100_000_000
 LEAST_LEFT_NS = LIFE_NS // 10  # a sample with less left is replaced: its readers would be back at once
+JIFFIES_NS = 10_000_000  # the kernel counts an attribute's life in jiffies and rounds up: two of 4 ms, and some
 STARTTIME = 22  # field of /proc/PID/stat, in ticks since boot; proc_pid_stat(5) counts from 1
 SECOND_NS = 1_000_000_000
 T = TypeVar("T")
@@ -135,9 +136,17 @@ class Sampler:
         return int(reader.read_text(f"{self._proc}/sys/vm/{name}"))
 
 
+def end_ns(sample: Sample) -> int:
+    """When a sample's life ends, CLOCK_MONOTONIC."""
+    return sample.taken_ns + LIFE_NS
+
+
 def remaining_s(sample: Sample) -> float:
-    """What is left of a sample's life, in seconds; the attribute time to live of what was rendered from it."""
-    return max(0, sample.taken_ns + LIFE_NS - time.monotonic_ns()) / 1e9
+    """How long the kernel may show what was rendered from a sample, in seconds: never longer than until it can be replaced.
+
+    Else a file would still tell the old sample when sysinfo(2), or another file, tells the new one.
+    """
+    return max(0, end_ns(sample) - LEAST_LEFT_NS - JIFFIES_NS - time.monotonic_ns()) / 1e9
 
 
 def start_ticks(stat: bytes) -> int:

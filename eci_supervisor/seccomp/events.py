@@ -14,6 +14,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "umount": ("target",),
     "unshare": ("flags",),
     "setns": ("fd", "nstype"),
+    "sysinfo": ("info",),
 }
 VERDICTS: Mapping[Done, str] = {
     Done.CONTINUED: "continue", Done.DENIED: "deny", Done.EMULATED: "emulate",

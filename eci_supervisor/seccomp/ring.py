@@ -28,6 +28,9 @@ class Done(IntEnum):
     HANDLER = 6
 
 
+FREQUENT = (Done.CONTINUED, Done.EMULATED)
+
+
 @dataclass(frozen=True, slots=True)
 class RawEvent:
     """One vetted call. time_ns: since 1970; rule: index into RULES, -1 for none; texts: copied strings by argument, cut.
@@ -96,13 +99,14 @@ class EventRing:
     def snapshot(self, after: int = 0, *, continued: bool = True) -> list[RawEvent]:
         """What is still there of the events numbered above `after`, oldest first; callers are looked up where they still live.
 
-        continued: with those that the kernel went on with, by far the most.
+        continued: with those that the kernel went on with and those emulated, by far the most; Python has told of what it emulated
+        itself, and C emulates sysinfo(2) alone.
         """
         event = ffi.new("struct eci_event *")
         last = self.last
         numbers = range(max(after, last - self._slots) + 1, last + 1)
         found = [self._raw(seq, event) for seq in numbers
-                 if lib.eci_ring_read(self._ring, seq, event) == 0 and (continued or event.verdict != Done.CONTINUED)]
+                 if lib.eci_ring_read(self._ring, seq, event) == 0 and (continued or event.verdict not in FREQUENT)]
         # The newest first: what holds for a thread's last event holds for those before it.
         seen: dict[int, tuple[int | None, int | None]] = {}
         for index in range(len(found) - 1, -1, -1):

@@ -17,6 +17,7 @@ from eci_supervisor.model.notification import Call, Text
 from eci_supervisor.native import check, ffi, lib
 from eci_supervisor.policy.arch import machine_abis
 from eci_supervisor.policy.rows import Row, compiled
+from eci_supervisor.seccomp.machine import Machine
 from eci_supervisor.seccomp.ring import Done, EventRing, RawEvent
 
 __all__ = ["EventRing", "ServingThread"]
@@ -87,8 +88,8 @@ def raw_event(call: Call, done: Done, errno: int, *, pid: int | None = None, uid
 class ServingThread:
     """One listener's thread. It serves from construction on; `run` must be called, and closes everything when it returns."""
 
-    def __init__(self, listener: OwnedFd, ring: EventRing, rows: tuple[Row, ...] | None = None) -> None:
-        """Takes over `listener`. rows: instead of RULES, for tests. Raises OSError."""
+    def __init__(self, listener: OwnedFd, ring: EventRing, rows: tuple[Row, ...] | None = None, machine: Machine | None = None) -> None:
+        """Takes over `listener`. rows: instead of RULES, for tests; without a machine sysinfo(2) is EIO. Raises OSError."""
         self._listener, self._ring = listener, ring
         self._event = OwnedFd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
         self._timer = Timer()
@@ -98,8 +99,9 @@ class ServingThread:
         self._given_up = False
         self._final: Counters | None = None
         result = ffi.new("struct eci_server **")
+        pointer = ffi.NULL if machine is None else machine.pointer
         started = lib.eci_serve_start(
-            listener.fileno(), self._policy, ring.pointer, self._event.fileno(), self._timer.fileno(), result)
+            listener.fileno(), self._policy, ring.pointer, pointer, self._event.fileno(), self._timer.fileno(), result)
         self._server = result[0] if check(started, "serving thread") == 0 else ffi.NULL
 
     @property

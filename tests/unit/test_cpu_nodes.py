@@ -8,7 +8,7 @@ import pytest
 
 from eci_supervisor.cgroup import tasks
 from eci_supervisor.procfs.cpu_view import CpuView
-from eci_supervisor.procfs.nodes import cpuinfo, cpus, loadavg, numa, stat, uptime
+from eci_supervisor.procfs.nodes import cpuinfo, cpus, loadavg, numa, stat, sysinfo, uptime
 from eci_supervisor.procfs.numa_family import host_nodes
 from eci_supervisor.procfs.sample import Sample
 from eci_supervisor.procfs.sampler import LIFE_NS, Sampler
@@ -215,3 +215,18 @@ def test_a_machine_with_many_nodes_keeps_the_kernels_files(tmp_path: Path) -> No
     assert host_nodes(made.sys) == (0,)
     (tmp_path / "sys/devices/system/node/node8").mkdir()
     assert host_nodes(made.sys) == ()
+
+
+def test_sysinfo_tells_what_the_files_tell(tmp_path: Path) -> None:
+    made = recent(legacy(tmp_path), 10.3)
+    made.cgroup("cpuacct/docker/c1", {"cpuacct.usage": 5_000_000_000, "tasks": f"{PID}\n"})
+    with sampler(made) as taking:
+        sample = taking.sample()
+        told, shown = sysinfo.render(sample, 7), sample.memory
+    assert told.until_ns == 7
+    assert told.uptime_s == 11  # rounded up
+    assert told.memory == (shown.total, shown.free, shown.usage.shmem, 0, shown.swap_total, shown.swap_free)
+    assert told.memory[0] == 64 << 20
+    assert told.loads == tuple(average << 5 for average in sample.load.averages)
+    assert told.loads[0] / 65536 == pytest.approx(0.49, abs=0.02)
+    assert told.tasks == 1

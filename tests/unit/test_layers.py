@@ -18,14 +18,16 @@ ADAPTERS = {
     "forkserver.client", "forkserver.freshness", "forkserver.home", "forkserver.namespace", "forkserver.plug", "forkserver.reclaim",
     "forkserver.server", "forkserver.warm",
     "idmap.leases", "idmap.userns",
-    "life.alone", "life.cgroups", "life.container", "life.ends", "life.log", "life.mounter", "life.nodes", "life.record", "life.vetting",
+    "life.alone", "life.cgroups", "life.container", "life.ends", "life.log", "life.mounter", "life.nodes", "life.record", "life.sysinfo",
+    "life.vetting",
     "mounts.mounter",
     "observe.audit", "observe.journal",
     "oci.ask", "oci.assemble", "oci.bundle", "oci.call", "oci.child", "oci.claim", "oci.create", "oci.exec_", "oci.features", "oci.joins",
     "oci.mountpoints", "oci.report", "oci.rootfs", "oci.run", "oci.sources", "oci.stage", "oci.undo",
     "procfs.cpu_family", "procfs.fuse_library", "procfs.load_family", "procfs.native", "procfs.numa_family", "procfs.readings",
     "procfs.sampler", "procfs.snapshots", "procfs.tunables", "procfs.view",
-    "seccomp.callers", "seccomp.effects", "seccomp.events", "seccomp.listener", "seccomp.repeats", "seccomp.ring", "seccomp.serve",
+    "seccomp.callers", "seccomp.effects", "seccomp.events", "seccomp.listener", "seccomp.machine", "seccomp.repeats", "seccomp.ring",
+    "seccomp.serve",
 }  # fmt: skip
 PURE_LINUX = {"linux.paths", "linux.mount_flags"}  # names and numbers, no calls
 KERNEL = re.compile(r"native|linux(\..*)?")

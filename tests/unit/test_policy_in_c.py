@@ -61,4 +61,5 @@ def test_a_row_keeps_every_field_on_its_way_to_c() -> None:
 
 def test_the_numbers_of_the_enums_are_the_headers() -> None:
     assert [kind.value for kind in (Kind.WORD, Kind.INT, Kind.MOUNT_FLAGS)] == [lib.ECI_WORD, lib.ECI_INT, lib.ECI_MOUNT_FLAGS]
-    assert [RowAction.CONTINUE, RowAction.ERRNO, RowAction.ASK] == [lib.ECI_CONTINUE, lib.ECI_ERRNO, lib.ECI_ASK]
+    assert [RowAction.CONTINUE, RowAction.ERRNO, RowAction.ASK, RowAction.SYSINFO] == [
+        lib.ECI_CONTINUE, lib.ECI_ERRNO, lib.ECI_ASK, lib.ECI_SYSINFO]
