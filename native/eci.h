@@ -146,21 +146,19 @@ struct eci_counters {
 	uint64_t lost;		/* the caller was gone, or a signal took it away */
 };
 
-/* What sysinfo(2) says. */
+/* What sysinfo(2) writes. number: another for each sample; until_ns: CLOCK_MONOTONIC, the end of its life. */
 struct eci_sysinfo {
-	uint64_t until_ns;	/* CLOCK_MONOTONIC: the end of the sample's life */
-	uint64_t uptime_s;
-	uint64_t loads[3];	/* 16 bits of fraction */
-	uint64_t memory[6];	/* bytes: total, free, shared, buffers, swap, free swap */
-	uint16_t procs;
+	uint64_t number, until_ns;
+	char wide[112];		/* struct sysinfo of 64-bit words */
+	char narrow[64];	/* of 32-bit words */
 };
 
-/* The sample of one container, shared by its serving threads. event_fd (borrowed) is written when a new one is wanted. */
-struct eci_machine;
-struct eci_machine *eci_machine_new(int event_fd);
-void eci_machine_free(struct eci_machine *machine);
+/* The sample of one container, shared by its serving threads; zeroed at first. event_fd (borrowed): a new one is wanted. */
+struct eci_machine {
+	int event_fd, locked;
+	struct eci_sysinfo now;
+};
 void eci_machine_set(struct eci_machine *machine, const struct eci_sysinfo *now);
-int eci_machine_get(struct eci_machine *machine, uint64_t now_ns, struct eci_sysinfo *info);
 
 struct eci_server;
 int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine, int event_fd,
@@ -206,7 +204,8 @@ struct eci_read {
 };
 int eci_row_named(const struct eci_row *row, const struct eci_text *text, const char *bytes);
 uint32_t eci_caller_uid(uint32_t tid);
-int eci_sysinfo_put(uint32_t tid, uint32_t arch, uint64_t address, const struct eci_sysinfo *info);
+int eci_machine_get(struct eci_machine *machine, uint64_t now_ns, struct eci_sysinfo *info);
+int eci_sysinfo_put(uint32_t tid, uint32_t arch, uint64_t address, struct eci_sysinfo *info);
 void eci_tracee_read(uint32_t tid, struct eci_read *reads, unsigned int count);
 
 #endif

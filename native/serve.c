@@ -219,14 +219,10 @@ static void tell_machine(struct eci_server *server, const struct eci_call *call)
 	struct eci_sysinfo info;
 	int ret = server->machine ? eci_machine_get(server->machine, call->received_ns, &info) : -EIO;
 
-	if (ret < 0) {
-		answer(server, call, ECI_FAILED, EIO);
-		return;
-	}
-	if (eci_id_valid(server->notify_fd, call->id) < 0) {
-		count(&server->lost);
-		return;
-	}
+	if (ret < 0)
+		return answer(server, call, ECI_FAILED, EIO);
+	if (eci_id_valid(server->notify_fd, call->id) < 0)
+		return count(&server->lost);
 	watch_read(server, call);
 	ret = eci_sysinfo_put(call->tid, call->arch, call->args[0], &info);
 	atomic_store(&server->reading_id, 0);

@@ -4,13 +4,8 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class MachineInfo:
-    """until_ns: CLOCK_MONOTONIC, stale from then on; uptime_s: rounded up; loads: 16 bits of fraction; tasks: at most 65535.
-
-    memory: bytes, total, free, shared, buffers, swap, free swap.
-    """
+    """until_ns: CLOCK_MONOTONIC, stale from then on; wide, narrow: struct sysinfo for callers of 64 and of 32 bits."""
 
     until_ns: int
-    uptime_s: int
-    loads: tuple[int, int, int]
-    memory: tuple[int, int, int, int, int, int]
-    tasks: int
+    wide: bytes
+    narrow: bytes

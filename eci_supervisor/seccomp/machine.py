@@ -13,12 +13,10 @@ class Machine:
     """One for a container. `with contextlib.closing`: after the serving threads that use it have ended."""
 
     def __init__(self) -> None:
-        """Raises MemoryError, OSError."""
+        """Raises OSError."""
         self._event = OwnedFd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-        self._machine = lib.eci_machine_new(self._event.fileno())
-        if not self._machine:
-            raise MemoryError("the sample for sysinfo")
-        self._stale = ffi.new("struct eci_sysinfo *")
+        self._machine = ffi.new("struct eci_machine *", {"event_fd": self._event.fileno()})
+        self._now = ffi.new("struct eci_sysinfo *")
 
     @property
     def pointer(self) -> object:
@@ -27,11 +25,13 @@ class Machine:
 
     def expire(self) -> None:
         """There is another sample: who asks next must not get the one before."""
-        lib.eci_machine_set(self._machine, self._stale)
+        self._now.until_ns = 0
+        lib.eci_machine_set(self._machine, self._now)
 
     def set(self, info: MachineInfo) -> None:
-        lib.eci_machine_set(self._machine, ffi.new("struct eci_sysinfo *", {
-            "until_ns": info.until_ns, "uptime_s": info.uptime_s, "loads": info.loads, "memory": info.memory, "procs": info.tasks}))
+        self._now.number += 1
+        self._now.until_ns, self._now.wide, self._now.narrow = info.until_ns, info.wide, info.narrow
+        lib.eci_machine_set(self._machine, self._now)
 
     async def serve(self, current: Callable[[], MachineInfo]) -> None:
         """Calls `current` whenever a serving thread finds its sample too old, for ever."""
@@ -41,7 +41,4 @@ class Machine:
             self.set(current())
 
     def close(self) -> None:
-        if self._machine:
-            lib.eci_machine_free(self._machine)
-            self._machine = ffi.NULL
         self._event.close()

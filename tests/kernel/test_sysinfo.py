@@ -1,6 +1,7 @@
 """sysinfo(2) from the container's sample: when it is taken, what is written, who waits for whom."""
 import ctypes
 import mmap
+import struct
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -21,7 +22,8 @@ from tests.support.serving import result
 
 pytestmark = pytest.mark.requires("root", "seccomp_notify")
 NR_SYSINFO, SIZE, FOREVER_NS = 99, 112, 1 << 62
-INFO = MachineInfo(FOREVER_NS, 77, (65536, 32768, 1), (1 << 33, 2 << 20, 3 << 20, 0, 5 << 20, 6 << 20), 9)
+WORDS = (77, 65536, 32768, 1, 1 << 33, 2 << 20, 3 << 20, 0, 5 << 20, 6 << 20, 9, 0, 0, 1)
+INFO = MachineInfo(FOREVER_NS, struct.pack("=14Q", *WORDS), bytes(64))
 
 
 @pytest.fixture
@@ -63,7 +65,7 @@ async def nobody(call: object) -> None:
 def test_what_is_written(ring: EventRing) -> None:
     got = served(ring, ask, lambda: INFO)
     words = [int.from_bytes(got[at:at + 8], "little") for at in range(0, SIZE, 8)]
-    assert words == [77, 65536, 32768, 1, 1 << 33, 2 << 20, 3 << 20, 0, 5 << 20, 6 << 20, 9, 0, 0, 1]
+    assert tuple(words) == WORDS
     [event] = ring.snapshot()
     assert (event.done, event.errno, event.nr) == (Done.EMULATED, 0, NR_SYSINFO)
     assert ring.snapshot(continued=False) == []
@@ -74,7 +76,7 @@ def test_a_sample_is_taken_when_the_last_is_over(ring: EventRing) -> None:
 
     def current() -> MachineInfo:
         taken.append(len(taken))
-        return replace(INFO, until_ns=time.monotonic_ns() + 200_000_000, uptime_s=len(taken))
+        return replace(INFO, until_ns=time.monotonic_ns() + 200_000_000, wide=bytes([len(taken)]) * SIZE)
 
     def body() -> list[int]:
         seen = []
@@ -108,7 +110,7 @@ def test_without_a_sample_it_fails_soon(ring: EventRing) -> None:
 def test_an_expired_sample_is_not_told() -> None:
     """Another node has been rendered from a newer one."""
     with closing(EventRing()) as ring:
-        values = iter((INFO, replace(INFO, uptime_s=78)))
+        values = iter((INFO, replace(INFO, wide=bytes([78]) * SIZE)))
 
         async def run() -> list[int]:
             def body() -> list[int]:

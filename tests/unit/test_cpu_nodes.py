@@ -12,7 +12,7 @@ from eci_supervisor.procfs.nodes import cpuinfo, cpus, loadavg, numa, stat, sysi
 from eci_supervisor.procfs.numa_family import host_nodes
 from eci_supervisor.procfs.sample import Sample
 from eci_supervisor.procfs.sampler import LIFE_NS, Sampler
-from tests.support.machine import CPUINFO, NODE_MEMINFO, PID, Machine, hybrid, legacy, machine, unified
+from tests.support.machine import CPUINFO, HOST_MEMINFO, NODE_MEMINFO, PID, Machine, hybrid, legacy, machine, unified
 
 KEYS = ["cpu", "intr", "ctxt", "btime", "processes", "procs_running", "procs_blocked", "softirq"]
 PSI = "some avg10=0.00 avg60=0.00 avg300=0.00 total={0}\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
@@ -222,11 +222,22 @@ def test_sysinfo_tells_what_the_files_tell(tmp_path: Path) -> None:
     made.cgroup("cpuacct/docker/c1", {"cpuacct.usage": 5_000_000_000, "tasks": f"{PID}\n"})
     with sampler(made) as taking:
         sample = taking.sample()
-        told, shown = sysinfo.render(sample, 7), sample.memory
-    assert told.until_ns == 7
-    assert told.uptime_s == 11  # rounded up
-    assert told.memory == (shown.total, shown.free, shown.usage.shmem, 0, shown.swap_total, shown.swap_free)
-    assert told.memory[0] == 64 << 20
-    assert told.loads == tuple(average << 5 for average in sample.load.averages)
-    assert told.loads[0] / 65536 == pytest.approx(0.49, abs=0.02)
-    assert told.tasks == 1
+        told, shown, loads = sysinfo.render(sample, 7), sample.memory, [average << 5 for average in sample.load.averages]
+    wide, narrow = sysinfo.WIDE.unpack(told.wide), sysinfo.NARROW.unpack(told.narrow)
+    assert (told.until_ns, len(told.wide), len(told.narrow)) == (7, 112, 64)
+    assert wide[0] in (11, 12)  # rounded up
+    assert list(wide[1:4]) == loads
+    assert loads[0] / 65536 == pytest.approx(0.49, abs=0.02)
+    assert wide[4:10] == (shown.total, shown.free, shown.usage.shmem, 0, shown.swap_total, shown.swap_free)
+    assert (wide[4], *wide[10:]) == (64 << 20, 1, 0, 0, 1)
+    assert narrow == wide
+
+
+@pytest.mark.parametrize(("swap", "unit"), [(8 << 30, 4096), (1 << 30, 1)])
+def test_sizes_of_32_bits_are_in_pages_once_they_do_not_fit(tmp_path: Path, swap: int, unit: int) -> None:
+    made = unified(tmp_path)
+    made.write("proc/meminfo", HOST_MEMINFO.replace("SwapTotal:       2097152", "SwapTotal:      99999999"))
+    made.cgroup("cg/pod/web", {"memory.swap.max": swap})
+    with sampler(made) as taking:
+        told = sysinfo.NARROW.unpack(sysinfo.render(taking.sample(), 0).narrow)
+    assert (told[4] * unit, told[8] * unit, told[-1]) == (400 << 20, swap, unit)
