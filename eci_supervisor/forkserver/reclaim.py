@@ -37,6 +37,17 @@ def reclaim_at_once(state_dir: StateDir, root: str, container_id: str) -> bool:
     return True
 
 
+def ending_supervisor(state_dir: StateDir, root: str, container_id: str) -> int:
+    """The pid of a supervisor that is about to end because its container's init has; 0 if there is none."""
+    try:
+        state = record.load(state_dir.container(container_key(root, container_id)))
+    except (OSError, StateError):
+        return 0
+    if state is None or not state.init_pid or process.alive(state.init_pid, state.init_start):
+        return 0
+    return state.supervisor_pid if process.alive(state.supervisor_pid, state.supervisor_start) else 0
+
+
 def reclaim(state_dir: StateDir, root: str, container_id: str) -> None:
     """Removes what is left of a container; succeeds where there is nothing. Raises ReclaimFailed."""
     key = container_key(root, container_id)

@@ -1,47 +1,30 @@
 """eci-forkserver: one for each state directory. It imports what a supervisor needs once, then forks one for each container.
 
 Plain `selectors`, one thread: it forks, and a fork copies only the thread that calls it. What takes time (reclaiming waits for a
-supervisor to end) is done in a forked child as well. Nothing here reads a container's files.
+supervisor that hangs) is done in a forked child as well. Nothing here reads a container's files.
 """
 import os
 import selectors
 import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import NoReturn
 
 from eci_supervisor import VERSION
 from eci_supervisor.forkserver import protocol, reclaim
 from eci_supervisor.forkserver.freshness import Freshness
 from eci_supervisor.forkserver.home import Home
+from eci_supervisor.forkserver.peers import Child, Deferred, Pending, answer, receive
 from eci_supervisor.forkserver.protocol import Done, Failed, OtherVersion, Ping, ProtocolError, Reclaim, Spawn, Watch
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.paths import StateDir
-from eci_supervisor.linux.sockets import peer_credentials, receive_with_fds
+from eci_supervisor.linux.sockets import peer_credentials
 from eci_supervisor.model.state import container_key
 
 IDLE_S = 600.0
 REQUEST_DEADLINE_S = 5.0
 MAX_PENDING = 64  # connections that have not asked yet; the oldest gives way
 Work = Callable[[socket.socket], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Child:
-    """A process we forked for a container: its supervisor, or one that reclaims it."""
-
-    pid: int
-    pidfd: OwnedFd
-    key: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pending:
-    """A connection whose request has not come yet; `until` on the monotonic clock."""
-
-    connection: socket.socket
-    until: float
 
 
 class ForkServer:
@@ -61,6 +44,7 @@ class ForkServer:
         self._selector.register(self._freshness, selectors.EVENT_READ, self._freshness)
         self._children: dict[int, Child] = {}
         self._pending: dict[int, Pending] = {}
+        self._deferred: dict[int, Deferred] = {}  # by the supervisor's pid
         self._idle_since = time.monotonic()
 
     def run(self) -> None:
@@ -86,7 +70,7 @@ class ForkServer:
 
     def _timeout(self) -> float | None:
         now = time.monotonic()
-        ends = [pending.until for pending in self._pending.values()]
+        ends = [waiting.until for waiting in self._waiting()]
         if not self._children and not len(self._freshness):
             ends.append(self._idle_since + self._idle_s)
         return max(0.0, min(ends) - now) if ends else None
@@ -105,10 +89,16 @@ class ForkServer:
         self._pending[connection.fileno()] = pending
         self._selector.register(connection, selectors.EVENT_READ, pending)
 
+    def _waiting(self) -> list[Pending | Deferred]:
+        return [*self._pending.values(), *self._deferred.values()]
+
     def _expire(self) -> None:
         now = time.monotonic()
         for pending in [p for p in self._pending.values() if p.until <= now]:
             self._forget(pending.connection).close()
+        for pid in [pid for pid, deferred in self._deferred.items() if deferred.until <= now]:
+            late = self._deferred.pop(pid)
+            self._reclaim_in_child(late.root, late.container_id, late.connection)
 
     def _forget(self, connection: socket.socket) -> socket.socket:
         del self._pending[connection.fileno()]
@@ -153,16 +143,24 @@ class ForkServer:
         return Done()
 
     def _reclaim(self, root: str, container_id: str, connection: socket.socket) -> None:
-        """By ourselves where nobody is to be waited for, as after most containers: a fork costs more than the reclaim. Else in a child."""
+        """By ourselves where that can be, at once or when the supervisor has ended, as after most containers: a fork costs more."""
         try:
-            if not reclaim.reclaim_at_once(self._state_dir, root, container_id):
-                self._fork(connection, container_key(root, container_id), lambda open_: self._reclaim_patiently(root, container_id, open_))
+            if reclaim.reclaim_at_once(self._state_dir, root, container_id):
+                answer(connection, Done())
+                connection.close()
                 return
         except reclaim.ReclaimFailed as error:
             answer(connection, Failed(str(error)))
+            connection.close()
+            return
+        supervisor = reclaim.ending_supervisor(self._state_dir, root, container_id)
+        if supervisor in self._children and supervisor not in self._deferred:
+            self._deferred[supervisor] = Deferred(root, container_id, connection, time.monotonic() + reclaim.SUPERVISOR_PATIENCE_S)
         else:
-            answer(connection, Done())
-        connection.close()
+            self._reclaim_in_child(root, container_id, connection)
+
+    def _reclaim_in_child(self, root: str, container_id: str, connection: socket.socket) -> None:
+        self._fork(connection, container_key(root, container_id), lambda open_: self._reclaim_patiently(root, container_id, open_))
 
     def _reclaim_patiently(self, root: str, container_id: str, connection: socket.socket) -> None:
         try:
@@ -194,8 +192,8 @@ class ForkServer:
             self._selector.close()
             self._listener.close()
             self._freshness.close()
-            for pending in self._pending.values():
-                pending.connection.close()
+            for waiting in self._waiting():
+                waiting.connection.close()
             for child in self._children.values():
                 child.pidfd.close()
             work(connection)
@@ -214,22 +212,8 @@ class ForkServer:
                 self._freshness.forget(child.key)
         if not self._children:
             self._idle_since = time.monotonic()
-
-
-def receive(connection: socket.socket) -> tuple[bytes, list[OwnedFd]]:
-    """One packet with the fds it carries. Raises OSError, ProtocolError if it was cut."""
-    packet, fds, flags = receive_with_fds(connection, protocol.MAX_PACKET_BYTES, protocol.WATCH_FDS, socket.MSG_DONTWAIT)
-    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-        raise ProtocolError("a packet longer than the protocol has")
-    return packet, fds
-
-
-def answer(connection: socket.socket, what: protocol.Answer) -> None:
-    """Sends `what`; a peer that is gone, or does not read, is not waited for."""
-    try:
-        connection.send(protocol.pack_answer(what), socket.MSG_DONTWAIT | socket.MSG_NOSIGNAL)
-    except OSError:
-        return
+        if deferred := self._deferred.pop(child.pid, None):
+            self._reclaim(deferred.root, deferred.container_id, deferred.connection)
 
 
 def _inode(path: str) -> tuple[int, int]:

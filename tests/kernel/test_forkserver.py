@@ -6,6 +6,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ import pytest
 from eci_supervisor import VERSION
 from eci_supervisor.forkserver import client, protocol
 from eci_supervisor.forkserver.client import ForkServerError
+from eci_supervisor.life import record
 from eci_supervisor.linux.sockets import listen_unix
-from tests.support.supervised import ROOT, Place, fds
+from tests.support.supervised import ROOT, Place, Supervised, fds
 from tests.support.waiting import wait_gone, wait_until
 
 pytestmark = pytest.mark.requires("root", "fuse", "seccomp_notify")
@@ -211,6 +213,40 @@ def test_reclaim_ends_the_supervisor_and_leaves_nothing(place: Place) -> None:
     supervised.hang_up()
     assert os.listdir(place.state_dir.containers) == []
     wait_until(lambda: len(place.processes()) == 1, "the fork server alone is left")
+
+
+def whose_init_is_gone(place: Place) -> Supervised:
+    """A container as its supervisor sees it just before it ends; this one does not notice."""
+    place.recorded("web")
+    supervised = place.supervised("web")
+    state = record.load(place.directory("web"))
+    assert state is not None
+    record.store(place.directory("web"), replace(state, init_pid=os.getpid(), init_start=1))
+    return supervised
+
+
+def test_reclaim_waits_for_a_supervisor_that_ends_by_itself(place: Place) -> None:
+    """The usual end: delete comes a moment after init has gone. The server itself reclaims then, and serves others meanwhile."""
+    supervised = whose_init_is_gone(place)
+    server = client.ping(place.state_dir)
+    children = Path(f"/proc/{server}/task/{server}/children").read_text()
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
+        connection.connect(place.state_dir.fork_socket)
+        connection.send(protocol.pack_request(protocol.Reclaim(ROOT, "web")))
+        assert client.ping(place.state_dir) == server
+        assert Path(f"/proc/{server}/task/{server}/children").read_text() == children
+        supervised.terminate()
+        connection.settimeout(5)
+        assert connection.recv(100).startswith(b"ok")
+    assert os.listdir(place.state_dir.containers) == []
+
+
+def test_reclaim_ends_a_supervisor_that_does_not(place: Place) -> None:
+    supervised = whose_init_is_gone(place)
+    client.reclaim(place.state_dir, ROOT, "web")
+    assert not os.path.exists(f"/proc/{supervised.pid}/exe")
+    supervised.hang_up()
+    assert os.listdir(place.state_dir.containers) == []
 
 
 def test_reclaim_of_a_container_that_runs_is_refused(place: Place) -> None:

@@ -15,8 +15,8 @@ MAINS = {"oci.shim", "supervisor", "forkserver.main", "control.cli"}
 ADAPTERS = {
     "cgroup.delegate", "cgroup.reader", "cgroup.tasks",
     "control.client", "control.doctor", "control.follow", "control.listing", "control.render", "control.report", "control.server",
-    "forkserver.client", "forkserver.freshness", "forkserver.home", "forkserver.namespace", "forkserver.plug", "forkserver.reclaim",
-    "forkserver.server", "forkserver.warm",
+    "forkserver.client", "forkserver.freshness", "forkserver.home", "forkserver.namespace", "forkserver.peers", "forkserver.plug",
+    "forkserver.reclaim", "forkserver.server", "forkserver.warm",
     "idmap.leases", "idmap.userns",
     "life.alone", "life.cgroups", "life.container", "life.ends", "life.log", "life.mounter", "life.nodes", "life.record", "life.sysinfo",
     "life.vetting",
