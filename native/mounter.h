@@ -19,7 +19,7 @@
 #include <stdint.h>
 #include <unistd.h>
 
-enum { MAX_ENTRIES = 256, MAX_GROUPS = 1024, MAX_LEVELS = 33 /* MAX_PID_NS_LEVEL + 1 */ };
+enum { MAX_ENTRIES = 1024, MAX_GROUPS = 1024, MAX_LEVELS = 33 /* MAX_PID_NS_LEVEL + 1 */ };
 enum { FSCONFIG_FLAG, FSCONFIG_STRING, FSCONFIG_FD = 5, FSCONFIG_CREATE };	/* linux/mount.h, which clashes with sys/mount.h */
 
 #define cleanup_fd __attribute__((cleanup(eci_close)))

@@ -96,7 +96,7 @@ class Cgroups:
     """A container's groups in the hierarchies of those controllers that nodes are about, each opened once."""
 
     __slots__ = ("_by_place", "_places")
-    CONTROLLERS = (b"memory", b"cpuset", b"cpuacct", b"cpu", b"pids", b"hugetlb", parse.UNIFIED)
+    CONTROLLERS = (b"memory", b"cpuset", b"cpuacct", b"cpu", b"pids", b"hugetlb", b"blkio", parse.UNIFIED)
 
     def __init__(self, places: Mapping[bytes, parse.Place]) -> None:
         """`places` as parse.places() gives them. Raises OSError that names the directory."""

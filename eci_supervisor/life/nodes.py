@@ -10,6 +10,7 @@ from eci_supervisor.model.state import ContainerState, Mode
 from eci_supervisor.model.tree import TreePlan
 from eci_supervisor.observe.journal import Journal
 from eci_supervisor.procfs import native, tree
+from eci_supervisor.procfs.identity import identity
 from eci_supervisor.procfs.sampler import Sampler
 from eci_supervisor.procfs.snapshots import Stored
 from eci_supervisor.procfs.tunables import split_sysctls
@@ -44,7 +45,7 @@ def mount_nodes(state_dir: StateDir, state: ContainerState, journal: Journal, lo
             "node": os.fsdecode(what.node), "old": ascii(what.old), "new": ascii(what.new), "host": ascii(what.host)},
             pid=what.pid, uid=what.uid)
 
-    sampler = Sampler(swap_hidden=state.mode is Mode.SYSTEM, on_fault=fault)
+    sampler = Sampler(swap_hidden=state.mode is Mode.SYSTEM, identity=identity(state.id, state.token), on_fault=fault)
     view = View(sampler, state.ids.start, state_dir.container(state.key).tunables, bound=bound, initial=virtual, on_store=stored,
                 on_fault=fault)
     view.mount(state_dir.staging).close()

@@ -3,6 +3,7 @@
 A child in a new user namespace, with new pid, network, ipc and uts namespaces, opens each; nothing is written. /proc/sys asks for the
 namespaces and the user of who opens, so the host's procfs gives the container's answers.
 """
+import glob
 import os
 from collections.abc import Sequence
 from typing import NoReturn
@@ -20,12 +21,17 @@ from eci_supervisor.procfs.numa_family import host_nodes
 def plans(state: ContainerState) -> tuple[TreePlan, TreePlan]:
     """What covers the container's procfs and sysfs on this kernel, with the tunables that it has and keeps for the host. Raises OSError."""
     whole = (tree.proc_plan(state.masked, state.read_only),
-             tree.sysfs_plan(state.masked, state.read_only, state.sysfs_read_only, host_nodes()))
+             tree.sysfs_plan([*state.masked, *throttles()], state.read_only, state.sysfs_read_only, host_nodes()))
     bound = tree.tunables(whole)
     there = [path for path in bound if os.path.lexists(b"/" + path)]
     virtual = set(there) - set(writable(there, state.ids) if there else [])
     others = [node for path, node in bound.items() if path not in virtual]
     return tree.without(whole[0], others), tree.without(whole[1], others)
+
+
+def throttles(sys: str = "/sys") -> list[str]:
+    """Of each CPU how often it was too hot: what others do on the host."""
+    return glob.glob(f"{sys}/devices/system/cpu/cpu[0-9]*/thermal_throttle")
 
 
 def writable(paths: Sequence[bytes], ids: IdRange) -> list[bytes]:

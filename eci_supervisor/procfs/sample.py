@@ -3,7 +3,9 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Protocol
 
+from eci_supervisor.procfs.accounts import Disk, Events
 from eci_supervisor.procfs.cpu import TICK_NS, Cpus
+from eci_supervisor.procfs.identity import Identity
 from eci_supervisor.procfs.load import Load
 from eci_supervisor.procfs.memory import Memory
 from eci_supervisor.procfs.numa import NumaNode
@@ -17,6 +19,14 @@ class Families(Protocol):
     def cpuinfo(self, cpus: tuple[int, ...]) -> bytes: ...
     def load(self, boot_ns: int) -> Load: ...
     def numa(self, memory: Memory) -> Mapping[int, NumaNode]: ...
+    def disks(self) -> tuple[Disk, ...]: ...
+    def events(self) -> Events: ...
+    def cgroup_counts(self) -> Mapping[bytes, int]: ...
+    def pressure(self, name: str) -> bytes | None: ...
+    def vmstat_keys(self) -> tuple[bytes, ...]: ...
+    def host_cgroups(self) -> bytes: ...
+    @property
+    def identity(self) -> Identity: ...
 
 
 class Sample:
@@ -54,3 +64,31 @@ class Sample:
     @cached_property
     def numa(self) -> Mapping[int, NumaNode]:
         return self._families.numa(self.memory)
+
+    @cached_property
+    def disks(self) -> tuple[Disk, ...]:
+        return self._families.disks()
+
+    @cached_property
+    def events(self) -> Events:
+        return self._families.events()
+
+    @property
+    def cgroup_counts(self) -> Mapping[bytes, int]:
+        return self._families.cgroup_counts()
+
+    def pressure(self, name: str) -> bytes | None:
+        """Of one resource; None where nothing counts it for this container alone."""
+        return self._families.pressure(name)
+
+    @property
+    def vmstat_keys(self) -> tuple[bytes, ...]:
+        return self._families.vmstat_keys()
+
+    @property
+    def host_cgroups(self) -> bytes:
+        return self._families.host_cgroups()
+
+    @property
+    def identity(self) -> Identity:
+        return self._families.identity

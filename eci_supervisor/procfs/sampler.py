@@ -12,9 +12,12 @@ from eci_supervisor.cgroup import reader
 from eci_supervisor.cgroup.parse import ParseError
 from eci_supervisor.procfs import memory as memories
 from eci_supervisor.procfs import readings
+from eci_supervisor.procfs.accounts import Disk, Events
+from eci_supervisor.procfs.accounts_family import AccountsFamily
 from eci_supervisor.procfs.cpu import TICK_NS, Cpus
 from eci_supervisor.procfs.cpu_family import CpuFamily
 from eci_supervisor.procfs.cpu_view import CpuView
+from eci_supervisor.procfs.identity import Identity
 from eci_supervisor.procfs.load import Load
 from eci_supervisor.procfs.load_family import LoadFamily
 from eci_supervisor.procfs.numa import NumaNode
@@ -26,6 +29,7 @@ LEAST_LEFT_NS = LIFE_NS // 10  # a sample with less left is replaced: its reader
 JIFFIES_NS = 10_000_000  # the kernel counts an attribute's life in jiffies and rounds up: two of 4 ms, and some
 STARTTIME = 22  # field of /proc/PID/stat, in ticks since boot; proc_pid_stat(5) counts from 1
 SECOND_NS = 1_000_000_000
+NOBODY = Identity()
 T = TypeVar("T")
 
 
@@ -33,7 +37,7 @@ class Sampler:
     """The live sample of a container."""
 
     def __init__(self, *, swap_hidden: bool = False, cpu_view: CpuView = CpuView.CPUSET, proc: str = "/proc", sys: str = "/sys",
-                 on_fault: Callable[[str, Exception], None] = lambda _what, _error: None) -> None:
+                 identity: Identity = NOBODY, on_fault: Callable[[str, Exception], None] = lambda _what, _error: None) -> None:
         """`swap_hidden`: system mode. `proc` and `sys` are the host's. Raises OSError, ParseError.
 
         `on_fault` is told of a source that cannot be understood: once, until it can be again.
@@ -45,6 +49,9 @@ class Sampler:
         self._start_ns: int | None = None
         self._btime = 0
         self._cpus, self._loads, self._nodes = CpuFamily(proc, sys, cpu_view), LoadFamily(proc), NumaFamily(sys)
+        self._accounts, self.identity = AccountsFamily(proc, sys), identity
+        self._disks: tuple[Disk, ...] = ()
+        self._events = Events({})
         self._memory = self._read_memory(None)
         self.on_new: Callable[[], None] = lambda: None  # called when the live sample has been replaced
         self._live = self._take(time.monotonic_ns())
@@ -103,6 +110,26 @@ class Sampler:
 
     def numa(self, of: memories.Memory) -> Mapping[int, NumaNode]:
         return self._fresh("numa", lambda: self._nodes.read(self._cgroups, of), self._nodes.last)
+
+    def disks(self) -> tuple[Disk, ...]:
+        self._disks = self._fresh("disks", lambda: self._accounts.disks(self._cgroups), self._disks)
+        return self._disks
+
+    def events(self) -> Events:
+        self._events = self._fresh("events", lambda: self._accounts.events(self._cgroups), self._events)
+        return self._events
+
+    def cgroup_counts(self) -> Mapping[bytes, int]:
+        return self._fresh("cgroups", lambda: self._accounts.cgroup_counts(self._cgroups), {})
+
+    def pressure(self, name: str) -> bytes | None:
+        return self._fresh("pressure", lambda: self._accounts.pressure(self._cgroups, name), None)
+
+    def vmstat_keys(self) -> tuple[bytes, ...]:
+        return self._accounts.vmstat_keys()
+
+    def host_cgroups(self) -> bytes:
+        return self._accounts.host_cgroups()
 
     def _fresh(self, what: str, read: Callable[[], T], last: T) -> T:
         try:

@@ -8,7 +8,22 @@ from dataclasses import replace
 
 from eci_supervisor.model.tree import Cover, Entry, TreeKind, TreePlan
 from eci_supervisor.procfs.node import Dir, File, Node, Tunable, walk
-from eci_supervisor.procfs.nodes import cpuinfo, cpus, loadavg, meminfo, numa, stat, swaps, sysctl, uptime
+from eci_supervisor.procfs.nodes import (
+    cgroups,
+    cpuinfo,
+    cpus,
+    diskstats,
+    fixed,
+    loadavg,
+    meminfo,
+    numa,
+    pressure,
+    stat,
+    swaps,
+    sysctl,
+    uptime,
+    vmstat,
+)
 from eci_supervisor.procfs.numa import MOST as MOST_NODES
 from eci_supervisor.procfs.text import one_word
 
@@ -22,6 +37,17 @@ PROC = Dir(2, {
     b"stat": File(256, stat.render),
     b"cpuinfo": File(257, cpuinfo.render),
     b"loadavg": File(258, loadavg.render),
+    b"diskstats": File(128, diskstats.render),
+    b"partitions": File(129, fixed.partitions),
+    b"cgroups": File(130, cgroups.render),
+    b"cmdline": File(131, fixed.cmdline),
+    b"vmstat": File(132, vmstat.render),
+    b"pressure": Dir(133, {
+        b"cpu": File(134, pressure.of("cpu", b"some", b"full"), mode=0o644),
+        b"io": File(135, pressure.of("io", b"some", b"full"), mode=0o644),
+        b"irq": File(136, pressure.of("irq", b"full"), mode=0o644),
+        b"memory": File(137, pressure.of("memory", b"some", b"full"), mode=0o644),
+    }),
     b"sys": Dir(32, {
         b"fs": Dir(34, {
             b"aio-max-nr": Tunable(65, sysctl.unsigned_long),
@@ -48,6 +74,9 @@ PROC = Dir(2, {
             b"panic_on_oops": Tunable(80, sysctl.any_int),
             b"pid_max": Tunable(81, sysctl.pid_max),  # the kernel's own from 6.14 on
             b"printk": Tunable(82, sysctl.four_ints),
+            b"random": Dir(138, {
+                b"boot_id": File(139, fixed.boot_id),
+            }),
             b"sysrq": Tunable(83, sysctl.sysrq),
             b"yama": Dir(38, {
                 b"ptrace_scope": Tunable(84, sysctl.up_to_3),
@@ -65,6 +94,13 @@ PROC = Dir(2, {
 })
 SYS = Dir(3, {
     b"devices": Dir(272, {
+        b"virtual": Dir(140, {
+            b"dmi": Dir(141, {
+                b"id": Dir(142, {
+                    b"product_uuid": File(143, fixed.product_uuid, mode=0o400),
+                }),
+            }),
+        }),
         b"system": Dir(273, {
             b"cpu": Dir(274, {
                 b"online": File(275, cpus.online),
@@ -98,7 +134,8 @@ TUNABLES: Mapping[bytes, Tunable] = {path: node for path, node in walk(ROOT) if 
 
 # Masked in every container, privileged or not: what the host's other processes do, and where its kernel lies.
 PROC_FLOOR = (b"interrupts", b"softirqs", b"schedstat", b"buddyinfo", b"zoneinfo", b"kallsyms")
-SYS_FLOOR = (b"devices/virtual/powercap", b"kernel/slab")
+# The four of kernel/ are where systemd and Docker mount file systems of the host's kernel, unless something is mounted there.
+SYS_FLOOR = (b"devices/virtual/powercap", b"kernel/config", b"kernel/debug", b"kernel/security", b"kernel/slab", b"kernel/tracing")
 # The kernel refuses a fresh procfs or sysfs only where a mounted one has a locked child over a regular file (mount_too_revealing):
 # uptime and devices/system/cpu/online are always there, or masked.
 

@@ -24,6 +24,7 @@ ADAPTERS = {
     "observe.audit", "observe.journal",
     "oci.ask", "oci.assemble", "oci.bundle", "oci.call", "oci.child", "oci.claim", "oci.create", "oci.exec_", "oci.features", "oci.joins",
     "oci.mountpoints", "oci.report", "oci.rootfs", "oci.run", "oci.sources", "oci.stage", "oci.undo",
+    "procfs.accounts_family",
     "procfs.cpu_family", "procfs.fuse_library", "procfs.load_family", "procfs.native", "procfs.numa_family", "procfs.readings",
     "procfs.sampler", "procfs.snapshots", "procfs.tunables", "procfs.view",
     "seccomp.callers", "seccomp.effects", "seccomp.events", "seccomp.listener", "seccomp.machine", "seccomp.repeats", "seccomp.ring",
@@ -34,8 +35,8 @@ KERNEL = re.compile(r"native|linux(\..*)?")
 MODEL = re.compile(r"model\..*|model")
 IO = {"os", "io", "socket", "subprocess", "time", "logging", "trio", "asyncio", "signal", "select", "fcntl", "mmap", "shutil", "tempfile",
       "threading", "multiprocessing", "pathlib", "sys", "click", "rich"}  # fmt: skip
-# They ask for constants of the machine: its name, which is an ABI's; its possible CPUs, from which a range follows.
-PURE_ALL_THE_SAME = {("policy.arch", "os"), ("procfs.nodes.sysctl", "os")}
+# They ask for constants of the machine: its name, which is an ABI's; its possible CPUs, from which a range follows; the size of a page.
+PURE_ALL_THE_SAME = {("policy.arch", "os"), ("procfs.nodes.sysctl", "os"), ("procfs.nodes.vmstat", "mmap")}
 ONE_IMPORTER = {"pyfuse3": "procfs.view", "pyseccomp": "policy.arch", "eci_supervisor._native": "native"}
 
 

@@ -8,7 +8,8 @@ from eci_supervisor.procfs.node import walk
 DOCKER_MASKED = ("/proc/acpi", "/proc/kcore", "/proc/keys", "/sys/firmware", "/sys/devices/virtual/powercap")
 DOCKER_READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
-VIEWS = [b"uptime", b"meminfo", b"swaps", b"stat", b"cpuinfo", b"loadavg"]
+VIEWS = [b"uptime", b"meminfo", b"swaps", b"stat", b"cpuinfo", b"loadavg", b"diskstats", b"partitions", b"cgroups", b"cmdline", b"vmstat",
+         b"pressure/cpu", b"pressure/io", b"pressure/irq", b"pressure/memory", b"sys/kernel/random/boot_id"]
 
 
 def covers(entries: tuple[Entry, ...], cover: Cover) -> list[bytes]:
@@ -42,6 +43,11 @@ def test_the_nodes_of_this_version() -> None:
         b"sys/kernel/mm/transparent_hugepage/defrag": 90, b"sys/kernel/mm/transparent_hugepage/enabled": 91,
         b"sys/module": 163, b"sys/module/nf_conntrack": 164, b"sys/module/nf_conntrack/parameters": 165,
         b"sys/module/nf_conntrack/parameters/hashsize": 92,
+        b"proc/diskstats": 128, b"proc/partitions": 129, b"proc/cgroups": 130, b"proc/cmdline": 131, b"proc/vmstat": 132,
+        b"proc/pressure": 133, b"proc/pressure/cpu": 134, b"proc/pressure/io": 135, b"proc/pressure/irq": 136,
+        b"proc/pressure/memory": 137, b"proc/sys/kernel/random": 138, b"proc/sys/kernel/random/boot_id": 139,
+        b"sys/devices/virtual": 140, b"sys/devices/virtual/dmi": 141, b"sys/devices/virtual/dmi/id": 142,
+        b"sys/devices/virtual/dmi/id/product_uuid": 143,
         b"proc/stat": 256, b"proc/cpuinfo": 257, b"proc/loadavg": 258,
         b"sys/devices": 272, b"sys/devices/system": 273, b"sys/devices/system/cpu": 274, b"sys/devices/system/cpu/online": 275,
         b"sys/devices/system/cpu/present": 276, b"sys/devices/system/cpu/offline": 277, b"sys/devices/system/node": 278, **nodes,

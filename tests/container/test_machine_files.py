@@ -1,0 +1,111 @@
+"""Disks, pressure, names and masks of a container as a machine of its own. Numbers are the acceptance list's lines."""
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.container.conftest import Launch
+from tests.support.bundle import bind
+from tests.support.driver import Container
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.requires("root", "busybox", "compiler", "runc", "crun", "seccomp_notify", "fuse", "cgroup")
+
+SECTORS = 10 * 2048
+ZERO = "some avg10=0.00 avg60=0.00 avg300=0.00 total=0\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
+FLOOR = ("interrupts", "softirqs", "schedstat", "buddyinfo", "zoneinfo", "kallsyms")
+VIEWS = ("uptime", "swaps", "diskstats", "vmstat", "cgroups", "partitions", "cmdline", "pressure/cpu", "sys/kernel/random/boot_id")
+
+
+def disks(container: Container) -> dict[str, list[str]]:
+    """Lines of /proc/diskstats by the disk's name."""
+    return {line.split()[2]: line.split() for line in container.exec("cat", "/proc/diskstats").ok().lines}
+
+
+def test_24_diskstats_counts_what_the_container_writes(containers: Launch, closed: Path) -> None:
+    """Version 1 counts for a disk that has a limit somewhere, so this container has one, too high to be felt."""
+    disk = os.stat(closed).st_dev
+    limit = {"major": os.major(disk), "minor": os.minor(disk), "rate": 1 << 40}
+    container = containers(mounts=(bind(closed, "/volume", "rw"),),
+                           linux={"resources": {"blockIO": {"throttleWriteBpsDevice": [limit]}}}).up()
+    before = disks(container)
+    container.sh("dd if=/dev/zero of=/volume/file bs=1M count=10 oflag=direct").ok()
+
+    def grown() -> int:
+        return sum(int(words[9]) for words in disks(container).values()) - sum(int(words[9]) for words in before.values())
+
+    wait_until(lambda: SECTORS <= grown() < 2 * SECTORS, "what was written is counted")
+    shown = disks(container)
+    assert [(int(words[0]), int(words[1])) for words in shown.values()] == [(os.major(disk), os.minor(disk))]
+    assert all(len(words) == 20 for words in shown.values())
+
+
+def test_24_a_container_that_used_no_disk_shows_none(container: Container) -> None:
+    assert len(disks(container)) <= 1 < len(Path("/proc/diskstats").read_text().splitlines())
+
+
+def test_25_pressure_of_version_1_is_zero(container: Container) -> None:
+    assert container.sh("cat /proc/pressure/cpu /proc/pressure/memory /proc/pressure/io").ok().out == ZERO * 3
+    assert "ermission denied" in container.sh("echo some 200000 2000000 >/proc/pressure/cpu").err
+
+
+def test_26_names_of_the_machine(containers: Launch) -> None:
+    container = containers().up()
+    boot_id = "/proc/sys/kernel/random/boot_id"
+    first = container.sh(f"cat {boot_id}; cat {boot_id}").ok().lines
+    assert len(set(first)) == 1
+    assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", first[0])
+    assert first[0] != Path(boot_id).read_text().strip()
+    assert container.exec("cat", "/proc/cmdline").ok().out == "\n"
+    container.kill_supervisor()
+    assert container.exec("true").ok()
+    container.remove()
+    assert container.up().exec("cat", boot_id).ok().lines != first[:1]
+
+
+@pytest.mark.parametrize("privileged", [False, True])
+def test_27_51_masks(containers: Launch, privileged: bool) -> None:
+    container = containers(privileged=privileged).up()
+    there = [name for name in FLOOR if Path("/proc", name).exists()]
+    assert container.sh(f"cd /proc; cat {' '.join(there)}").ok().out == ""
+    assert set(container.sh(f"cd /proc; stat -c '%A %s' {' '.join(there)}").ok().lines) == {"-r--r--r-- 0"}
+    for name in ("slabinfo", "vmallocinfo"):
+        assert not Path("/proc", name).exists() or "ermission denied" in container.exec("cat", f"/proc/{name}").err
+    assert "Read-only file system" in container.sh(f"echo x >/proc/{there[0]}").err
+    for name in ("kernel/slab", "kernel/debug", "kernel/security", "kernel/tracing", "kernel/config", "devices/virtual/powercap"):
+        if Path("/sys", name).is_dir():
+            shown = container.sh(f"ls -A /sys/{name}; grep -c ' /sys/{name} ' /proc/self/mountinfo; touch /sys/{name}/x")
+            assert shown.lines == ["1"], name
+            assert "Read-only file system" in shown.err
+
+
+def test_49_a_bind_over_a_node_comes_and_goes(privileged: Container) -> None:
+    shown = privileged.sh("mount --bind /dev/null /proc/uptime && cat /proc/uptime && umount /proc/uptime && wc -l </proc/uptime").ok()
+    assert shown.lines == ["1"]
+
+
+def test_54_reads_of_every_shape(container: Container) -> None:
+    shown = container.sh("cd /proc; dd if=swaps bs=1 2>/dev/null | head -c 8; echo; dd if=vmstat bs=1 skip=1048576 2>/dev/null | wc -c;"
+                         "dd if=swaps bs=1 skip=4 count=4 2>/dev/null")
+    assert shown.ok().out == "Filename\n0\nname"
+
+
+def test_55_attributes(container: Container) -> None:
+    there = [name for name in VIEWS if Path("/proc", name).exists()]
+    for name in ("swaps", "partitions", "cmdline"):
+        kind, owner, group, size = container.sh(f"stat -c '%A %u %g %s' /proc/{name}").ok().out.split()
+        assert (kind, owner, group) == ("-r--r--r--", "0", "0")
+        assert container.sh(f"wc -c </proc/{name}").ok().out.strip() == size
+    assert container.sh(f"cd /proc; cat {' '.join(there)}", options=("--user=1000",)).status == 0
+
+
+def test_cgroups_and_vmstat_have_the_hosts_shape(container: Container) -> None:
+    host = [line.split() for line in Path("/proc/cgroups").read_text().splitlines()]
+    shown = [line.split() for line in container.exec("cat", "/proc/cgroups").ok().lines]
+    assert [(words[0], words[1], words[3]) for words in shown] == [(words[0], words[1], words[3]) for words in host]
+    assert {words[2] for words in shown[1:]} == {"1"}
+    keys = [line.split()[0] for line in Path("/proc/vmstat").read_text().splitlines()]
+    values = dict(line.split() for line in container.exec("cat", "/proc/vmstat").ok().lines)
+    assert list(values) == keys
+    assert 0 < int(values["pgfault"]) < int(dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())["pgfault"])
