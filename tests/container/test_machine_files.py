@@ -59,7 +59,7 @@ def test_26_names_of_the_machine(containers: Launch) -> None:
     assert first[0] != Path(boot_id).read_text().strip()
     assert container.exec("cat", "/proc/cmdline").ok().out == "\n"
     container.kill_supervisor()
-    assert container.exec("true").ok()
+    container.exec("true").ok()
     container.remove()
     assert container.up().exec("cat", boot_id).ok().lines != first[:1]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from eci_supervisor.seccomp.ring import EventRing
 from tests.kernel.ground import Ground, made_ground
 
 NUMBERS = count()
@@ -16,3 +17,10 @@ def ground() -> Iterator[Ground]:
     """Not below pytest's own directory: that is closed to container root."""
     with made_ground(Path(f"/var/tmp/eci-ground-{os.getpid()}-{next(NUMBERS)}")) as made:
         yield made
+
+
+@pytest.fixture
+def ring() -> Iterator[EventRing]:
+    made = EventRing()
+    yield made
+    made.close()

@@ -4,7 +4,7 @@ import mmap
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from errno import EFAULT, EINVAL, EIO, ENAMETOOLONG, ENOENT, ENOSYS, EPERM
 from pathlib import Path
 from typing import Any
@@ -19,11 +19,10 @@ from eci_supervisor.model.verdict import Effect
 from eci_supervisor.native import lib
 from eci_supervisor.policy.table import NOTIFIED
 from eci_supervisor.seccomp.effects import Effects
-from eci_supervisor.seccomp.events import event_of
 from eci_supervisor.seccomp.ring import EventRing
 from eci_supervisor.seccomp.serve import IN_FLIGHT, ServingThread
 from tests.support.filtered import Filtered, calls, notifying, syscall
-from tests.support.serving import nobody, result, serving
+from tests.support.serving import child, events, kept, nobody, result, serving
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.requires("root", "seccomp_notify")
@@ -34,21 +33,6 @@ REMOUNT, BIND, MOVE = 0x20, 0x1000, 0x2000
 NEWNS = 0x20000
 HERE = b"/nonexistent/eci"
 PROC_MOUNT = (MOUNT, b"proc", HERE, b"proc", 0, b"hidepid=2")
-
-
-@pytest.fixture
-def ring() -> Iterator[EventRing]:
-    made = EventRing()
-    yield made
-    made.close()
-
-
-def child(body: Callable[[], Any]) -> Filtered:
-    return Filtered(notifying(NOTIFIED), body)
-
-
-def events(ring: EventRing) -> list[Event]:
-    return [event_of(raw, container="c", root="r") for raw in ring.snapshot()]
 
 
 def served(ring: EventRing, body: Callable[[], Any], judge: Any = nobody) -> tuple[Any, ServingThread]:  # noqa: ANN401 # a Judge
@@ -174,13 +158,6 @@ def test_bad_strings_get_the_kernels_errno(ring: EventRing) -> None:
     assert {event.verdict for event in told} == {"continue", "deny"}
 
 
-KEPT: list[mmap.mmap] = []
-
-
-def kept(memory: mmap.mmap) -> mmap.mmap:
-    """Mapped as long as the process, a child, lives."""
-    KEPT.append(memory)
-    return memory
 
 
 def two_pages(before_hole: bytes) -> int:
@@ -370,42 +347,6 @@ def test_more_than_can_wait_get_eio_and_the_rest_their_answer(ring: EventRing) -
     assert sorted(set(got)) == [-77, -EIO]
     assert 5 <= full <= 10
     assert [event.verdict for event in events(ring)] == ["fail"] * full
-
-
-def stuck_page() -> int:
-    """A page whose content never comes (userfaultfd)."""
-    fault = syscall(USERFAULTFD, 0)
-    assert fault > 0
-    memory = kept(mmap.mmap(-1, 4096))
-    address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
-    api = (ctypes.c_uint64 * 3)(0xAA, 0, 0)
-    region = (ctypes.c_uint64 * 4)(address, 4096, 1, 0)  # UFFDIO_REGISTER_MODE_MISSING
-    assert syscall(16, fault, 0xC018AA3F, ctypes.addressof(api)) == 0  # UFFDIO_API
-    assert syscall(16, fault, 0xC020AA00, ctypes.addressof(region)) == 0  # UFFDIO_REGISTER
-    return address
-
-
-def test_memory_that_never_comes_costs_its_caller_a_second(ring: EventRing) -> None:
-    """EIO for the one, and its own listener waits; the listener of another process does not."""
-    def slow() -> tuple[int, float]:
-        address = stuck_page()
-        before = os.times().elapsed
-        return syscall(MOUNT, b"s", b"/t", address, 0, None), os.times().elapsed - before
-
-    async def main() -> tuple[tuple[int, float], list[int]]:
-        async with serving(one, ring):
-            async with serving(other, ring):
-                one.go()
-                await trio.sleep(0.2)
-                others = await result(other)
-            await trio.lowlevel.wait_readable(one.fileno())
-            return one.result(), others
-
-    with child(slow) as one, child(calls((UNSHARE, 0))) as other:
-        (got, took_s), others = trio.run(main)
-    assert (got, others) == (-EIO, [0])
-    assert 0.9 < took_s < 5
-    assert [(event.verdict, event.call) for event in events(ring)] == [("continue", "unshare"), ("fail", "mount")]
 
 
 def test_nothing_is_left_of_a_served_listener(ring: EventRing) -> None:
