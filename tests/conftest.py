@@ -1,6 +1,7 @@
 """What holds for every test: its tier's place in the order, what it requires, its time, and that it leaves no file descriptor open."""
 import faulthandler
 import gc
+import importlib
 import os
 import signal
 from collections.abc import Generator
@@ -36,7 +37,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """What is there by now stays: a collection after each test then looks at what the test has made, and takes no time."""
+    """What is there by now stays: a collection after each test then looks at what the test has made, and takes no time.
+
+    hypothesis and its plugins must be there by then: they ask the collector who refers to their objects, and it knows no frozen ones.
+    """
+    importlib.import_module("hypothesis")
     gc.collect()
     gc.freeze()
 

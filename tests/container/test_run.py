@@ -12,6 +12,8 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.requires("root", "busybox", "compiler", "runc", "crun", "seccomp_notify", "fuse")
 
+LIBRARYS_OWN = 1 << 32 - 1 | 1 << 33 - 1  # glibc's own two signals, which its posix_spawn ignores in a child: make's, say
+
 
 def running(container: Container) -> "subprocess.Popen[bytes]":
     """`run` in the foreground, once the container says that it is up."""
@@ -78,7 +80,8 @@ def test_the_runtime_gets_our_environment_as_it_came(containers: Launch) -> None
     container.create().ok()
     names = {line.partition("=")[0] for line in (container.bundle / "env").read_text().splitlines()} - {"PWD", "SHLVL", "_", "OLDPWD"}
     assert names - {"_LIBCONTAINER_CLONED_BINARY"} == set(container.runtime.environment())  # crun's own
-    assert (container.bundle / "ignored").read_text().split()[1] == "0" * 16
+    ignored = int((container.bundle / "ignored").read_text().split()[1], 16)
+    assert ignored & ~LIBRARYS_OWN == 0
 
 
 def test_socket_activation_is_meant_for_the_runtime(containers: Launch) -> None:
