@@ -170,7 +170,7 @@ def test_the_next_create_finds_our_work_directory_empty(ground: Ground) -> None:
 @isolated
 def test_an_overlay_without_an_upper_layer(ground: Ground) -> None:
     for number in range(2):
-        for name in ("proc", "sys"):
+        for name in ("proc", "sys", "dev"):
             (ground.layer(number) / name).mkdir()
     ground.merged.mkdir(parents=True)
     mount("overlay", str(ground.merged), "overlay", 0, f"lowerdir={ground.layer(0)}:{ground.layer(1)}")
