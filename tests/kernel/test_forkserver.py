@@ -186,7 +186,7 @@ def test_junk_is_refused_and_the_next_is_served(place: Place, packet: bytes) -> 
 def test_fds_that_nobody_asked_for_are_closed(place: Place) -> None:
     client.start(place.state_dir)
     server = client.ping(place.state_dir)
-    before = len(fds(server))
+    before = len(fds(server))  # the connection of the ping may be among them
     read, write = os.pipe()
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as connection:
         connection.connect(place.state_dir.fork_socket)
@@ -195,7 +195,7 @@ def test_fds_that_nobody_asked_for_are_closed(place: Place) -> None:
         os.close(write)
         assert os.read(read, 1) == b""
         os.close(read)
-    wait_until(lambda: len(fds(server)) == before, "the server holds what it held")
+    wait_until(lambda: len(fds(server)) <= before, "the server holds no more than it held")
 
 
 def test_reclaim_of_an_unknown_container_succeeds(place: Place) -> None:
