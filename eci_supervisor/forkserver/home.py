@@ -69,11 +69,17 @@ class Home:
                 self._write(f"{directory}/{name}", value)
             self._write(f"{directory}/cgroup.procs", b"%d" % pid)
 
-    def remove(self, key: str) -> None:
-        """Removes the cgroup of a supervisor that is gone; one that still has a process stays."""
+    def remove(self, key: str) -> bool:
+        """Removes the cgroup of a supervisor that is gone; False: a process of it, its mounter say, is still on its way out."""
+        left = False
         for directory, _ in self._of(key):
-            with suppress(OSError):
+            try:
                 os.rmdir(directory)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                left = True
+        return not left
 
     def left_over(self) -> set[str]:
         """The keys for which a cgroup exists."""

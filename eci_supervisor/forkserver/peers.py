@@ -26,6 +26,14 @@ class Pending:
 
 
 @dataclass(frozen=True, slots=True)
+class Lingering:
+    """A cgroup with a process that is on its way out: asked again at `until` (monotonic seconds), `patience_s` after the last time."""
+
+    until: float
+    patience_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Deferred:
     """A reclaim that waits for its container's supervisor to end by itself; `until` on the monotonic clock."""
 

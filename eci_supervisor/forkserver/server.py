@@ -14,7 +14,7 @@ from eci_supervisor import VERSION
 from eci_supervisor.forkserver import protocol, reclaim
 from eci_supervisor.forkserver.freshness import Freshness
 from eci_supervisor.forkserver.home import Home
-from eci_supervisor.forkserver.peers import Child, Deferred, Pending, answer, receive
+from eci_supervisor.forkserver.peers import Child, Deferred, Lingering, Pending, answer, receive
 from eci_supervisor.forkserver.protocol import Done, Failed, OtherVersion, Ping, ProtocolError, Reclaim, Spawn, Watch
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.paths import StateDir
@@ -23,6 +23,7 @@ from eci_supervisor.model.state import container_key
 
 IDLE_S = 600.0
 REQUEST_DEADLINE_S = 5.0
+LINGER_S, LINGER_MOST_S = 0.02, 5.0
 MAX_PENDING = 64  # connections that have not asked yet; the oldest gives way
 Work = Callable[[socket.socket], None]
 
@@ -45,6 +46,7 @@ class ForkServer:
         self._children: dict[int, Child] = {}
         self._pending: dict[int, Pending] = {}
         self._deferred: dict[int, Deferred] = {}  # by the supervisor's pid
+        self._lingering: dict[str, Lingering] = {}  # cgroups that could not be removed yet, by the container's key
         self._idle_since = time.monotonic()
 
     def run(self) -> None:
@@ -70,7 +72,7 @@ class ForkServer:
 
     def _timeout(self) -> float | None:
         now = time.monotonic()
-        ends = [waiting.until for waiting in self._waiting()]
+        ends = [one.until for one in (*self._waiting(), *self._lingering.values())]
         if not self._children and not len(self._freshness):
             ends.append(self._idle_since + self._idle_s)
         return max(0.0, min(ends) - now) if ends else None
@@ -99,6 +101,13 @@ class ForkServer:
         for pid in [pid for pid, deferred in self._deferred.items() if deferred.until <= now]:
             late = self._deferred.pop(pid)
             self._reclaim_in_child(late.root, late.container_id, late.connection)
+        for key in [key for key, lingering in self._lingering.items() if lingering.until <= now]:
+            self._remove_cgroup(key, 2 * self._lingering.pop(key).patience_s)
+
+    def _remove_cgroup(self, key: str, patience_s: float = LINGER_S) -> None:
+        """A supervisor's processes leave its cgroup one by one; who is stuck there is asked for ever more rarely."""
+        if not self._home.remove(key):
+            self._lingering[key] = Lingering(time.monotonic() + patience_s, min(patience_s, LINGER_MOST_S))
 
     def _forget(self, connection: socket.socket) -> socket.socket:
         del self._pending[connection.fileno()]
@@ -125,6 +134,7 @@ class ForkServer:
                 answer(connection, Done(os.getpid()))  # stays open: the request proper follows
             case Spawn(key):
                 if child := self._fork(self._forget(connection), key, lambda open_: self._supervise(self._state_dir, key, open_)):
+                    self._lingering.pop(key, None)
                     self._home.put(key, child)
             case Reclaim(root, container_id):
                 self._freshness.forget(container_key(root, container_id))
@@ -207,7 +217,7 @@ class ForkServer:
         child.pidfd.close()
         del self._children[child.pid]
         if not any(other.key == child.key for other in self._children.values()):
-            self._home.remove(child.key)
+            self._remove_cgroup(child.key)
             if status == 0:  # one that was killed may have left its container running
                 self._freshness.forget(child.key)
         if not self._children:
