@@ -4,7 +4,9 @@ server, or in eci-runc itself where no server runs (import budget: no trio, asyn
 Each step does nothing where it has been done, so that a reclaim that was killed is simply made again; the directory goes last.
 """
 import os
+import signal
 import time
+from contextlib import suppress
 
 from eci_supervisor.idmap.leases import Leases
 from eci_supervisor.life import record
@@ -73,10 +75,26 @@ def _released(leases: Leases, key: str) -> bool:
     """Gives the lease back. What was killed just now may be on its way out of the cgroup still; more patience it does not get."""
     until_s = time.monotonic() + EXIT_PATIENCE_S
     while not leases.release(key):
+        _end_orphans(key)
         if time.monotonic() > until_s:
             return False
         time.sleep(EXIT_STEP_S)
     return True
+
+
+def _end_orphans(key: str) -> None:
+    """Ends what the real runtime had forked for a create that was killed before the runtime itself had noted it: its delete knows nothing.
+
+    Until pivot_root, which our hook comes before, such a process has the container's own config.json among its mounts; and it has ids of
+    its own, unlike a create that runs.
+    """
+    config = f"/c/{key}/config.json ".encode()
+    for pid in process.pids():
+        with suppress(OSError):
+            with open(f"/proc/{pid}/uid_map", "rb") as ids, open(f"/proc/{pid}/mountinfo", "rb") as mounts:
+                mine = ids.read().split()[1:2] not in ([], [b"0"]) and config in mounts.read()
+            if mine:
+                os.kill(pid, signal.SIGKILL)
 
 
 def _end(state: ContainerState) -> None:
