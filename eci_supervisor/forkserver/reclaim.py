@@ -99,6 +99,9 @@ def _end_orphans(key: str) -> None:
 
 def _end(state: ContainerState) -> None:
     # crun's delete --force returns when it has sent the signal.
+    if not os.path.lexists(f"{state.root}/{state.id}"):
+        # The real runtime, killed before it had noted its container, knows of none: nobody else would ever end this one.
+        process.end_process(state.init_pid, state.init_start, EXIT_PATIENCE_S)
     if not process.exits(state.init_pid, state.init_start, EXIT_PATIENCE_S):
         raise ReclaimFailed(f"{state.id}: the container still runs (pid {state.init_pid}): it is not reclaimed")
     process.end_process(state.supervisor_pid, state.supervisor_start, SUPERVISOR_PATIENCE_S)
