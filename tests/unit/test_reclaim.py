@@ -1,5 +1,8 @@
 """What reclaim removes, and what it leaves alone."""
 import os
+import signal
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +18,7 @@ from eci_supervisor.model.state import ContainerState, Mode, container_key
 
 def container(state_dir: StateDir, **more: object) -> ContainerState:
     """A container's directory and record, as create leaves them."""
-    key = container_key("/run/runc", "web1")
+    key = container_key(str(more.get("root", "/run/runc")), "web1")
     plain = {"key": key, "id": "web1", "root": "/run/runc", "bundle": "/b", "mode": Mode.ECI, "ids": IdRange(100000), "token": "t",
              "real_runtime": "/usr/sbin/runc", "audit_dir": "/tmp", "created": 1.0, "rootfs": "/r"}
     state = ContainerState(**{**plain, **more})  # type: ignore[arg-type] # plain is of ContainerState's types
@@ -43,12 +46,37 @@ def test_nothing_is_left_and_the_second_time_succeeds(tmp_path: Path) -> None:
     assert os.listdir(tmp_path / "layer") == []
 
 
-def test_a_container_that_runs_keeps_all_it_has(tmp_path: Path) -> None:
-    state_dir = StateDir(str(tmp_path))
-    state = container(state_dir, init_pid=os.getpid(), init_start=start_time(os.getpid()))
+@pytest.fixture
+def stranger() -> Iterator[subprocess.Popen[bytes]]:
+    """A process that waits, as a container's init does before its start."""
+    with subprocess.Popen(["sleep", "60"]) as process:
+        yield process
+        process.kill()
+
+
+def test_a_container_that_runs_keeps_all_it_has(tmp_path: Path, stranger: subprocess.Popen[bytes]) -> None:
+    state_dir, known = StateDir(str(tmp_path / "run")), tmp_path / "runc" / "web1"
+    known.mkdir(parents=True)
+    state = container(state_dir, root=str(known.parent), init_pid=stranger.pid, init_start=start_time(stranger.pid))
     with pytest.raises(ReclaimFailed, match="still runs"):
-        reclaim(state_dir, "/run/runc", "web1")
+        reclaim(state_dir, state.root, "web1")
+    assert stranger.poll() is None
     assert record.load(state_dir.container(state.key)) == state
+
+
+def test_an_init_that_the_real_runtime_knows_nothing_of_is_ended(tmp_path: Path, stranger: subprocess.Popen[bytes]) -> None:
+    state_dir = StateDir(str(tmp_path / "run"))
+    container(state_dir, root=str(tmp_path / "runc"), init_pid=stranger.pid, init_start=start_time(stranger.pid))
+    reclaim(state_dir, str(tmp_path / "runc"), "web1")
+    assert stranger.wait(5) == -signal.SIGTERM
+    assert os.listdir(state_dir.containers) == []
+
+
+def test_a_pid_that_is_another_process_by_now_is_left(tmp_path: Path, stranger: subprocess.Popen[bytes]) -> None:
+    state_dir = StateDir(str(tmp_path / "run"))
+    container(state_dir, root=str(tmp_path / "runc"), init_pid=stranger.pid, init_start=1)
+    reclaim(state_dir, str(tmp_path / "runc"), "web1")
+    assert stranger.poll() is None
 
 
 def test_a_directory_that_create_never_makes_is_left(tmp_path: Path) -> None:
