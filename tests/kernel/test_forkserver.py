@@ -3,6 +3,7 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -250,7 +251,13 @@ def test_reclaim_ends_a_supervisor_that_does_not(place: Place) -> None:
 
 
 def test_reclaim_of_a_container_that_runs_is_refused(place: Place) -> None:
-    place.running("web", os.getpid())
-    client.start(place.state_dir)
-    with pytest.raises(ForkServerError, match="still runs"):
-        client.reclaim(place.state_dir, ROOT, "web")
+    (place.path / "runtime" / "web").mkdir(parents=True)  # the real runtime knows it
+    with subprocess.Popen(["sleep", "60"]) as init:
+        try:
+            record.store(place.directory("web"), replace(place.running("web", init.pid), root=str(place.path / "runtime")))
+            client.start(place.state_dir)
+            with pytest.raises(ForkServerError, match="still runs"):
+                client.reclaim(place.state_dir, ROOT, "web")
+            assert init.poll() is None
+        finally:
+            init.kill()
