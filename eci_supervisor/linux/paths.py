@@ -3,6 +3,8 @@ from dataclasses import dataclass
 
 DEFAULT_STATE_DIR = "/run/eci"
 DEFAULT_AUDIT_DIR = "/var/log/eci"
+DEFAULT_SETTINGS = "/etc/eci/admin-settings.json"
+DESKTOP_SETTINGS = "/usr/share/docker-desktop/admin-settings.json"  # Docker Desktop's own on Linux: read where ours does not exist
 OVERLAY_WORK = "eci-work"  # our overlay's work directory, beside the engine's
 
 
@@ -29,6 +31,16 @@ class StateDir:
     def features(self) -> str:
         """What the real runtimes have said of themselves."""
         return f"{self.path}/features.json"
+
+    @property
+    def policy(self) -> str:
+        """The settings, compiled."""
+        return f"{self.path}/policy.bin"
+
+    @property
+    def last_good_policy(self) -> str:
+        """The last that was compiled from a file without errors."""
+        return f"{self.path}/policy.last"
 
     @property
     def containers(self) -> str:
@@ -75,3 +87,13 @@ class ContainerDir:
     @property
     def tunables(self) -> str:
         return f"{self.path}/tunables.json"
+
+    @property
+    def rights(self) -> str:
+        """What its Docker socket may be used for; not there where it has none."""
+        return f"{self.path}/rights.json"
+
+    @property
+    def docker_socket(self) -> str:
+        """The relay's listening socket, which the container sees in place of the engine's."""
+        return f"{self.path}/docker.sock"
