@@ -1,7 +1,9 @@
 """run: signals, ends, and what the real runtime and the container get of what eci-runc was started with."""
 import os
+import re
 import signal
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -23,9 +25,23 @@ def running(container: Container) -> "subprocess.Popen[bytes]":
     return child
 
 
+def listens(container: Container, number: signal.Signals) -> bool:
+    """Whether a signal would not end the real runtime itself: crun starts the container before it listens for signals."""
+    words = f"\0{container.id}\0".encode()
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "comm").read_text() == f"{container.runtime.real}\n" and words in (entry / "cmdline").read_bytes():
+                masks = re.findall(r"^Sig(?:Blk|Cgt):\t(\w+)$", (entry / "status").read_text(), re.MULTILINE)
+                return any(int(mask, 16) >> number - 1 & 1 for mask in masks)
+        except OSError:
+            continue
+    return False
+
+
 def test_signals_reach_the_container(containers: Launch) -> None:
     container = containers(args=("sh", "-c", "trap 'echo got; exit 5' TERM; echo up; while :; do sleep 0.1; done"))
     with running(container) as child:
+        wait_until(lambda: listens(container, signal.SIGTERM), "the real runtime hands signals on")
         os.kill(child.pid, signal.SIGTERM)
         assert child.wait(20) == 5
     assert "got" in container.out.read_text()
