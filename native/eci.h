@@ -39,7 +39,7 @@ long eci_fs_magic(int fd);
 /* cdef: end */
 
 /* cdef: begin (the serving thread: policy.c, tracee.c, ring.c, serve.c) */
-#define ECI_ROWS 96		/* rows of a compiled policy */
+#define ECI_ROWS 256		/* rows of a compiled policy */
 #define ECI_TEXTS 4		/* strings copied for one call: mount(2) has four */
 #define ECI_TEXT_BYTES 4096	/* PATH_MAX, and the page that mount(2) takes as data */
 #define ECI_EVENT_TEXT 160	/* of all strings of one event together */

@@ -22,8 +22,9 @@ from bench.build import built
 from bench.harness import P50, P99, Bench, Round, UnavailableError, Variant, ratio
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.sockets import receive_with_fds
+from eci_supervisor.model.call_rules import CallRules
 from eci_supervisor.model.notification import Call
-from eci_supervisor.policy.table import NOTIFIED
+from eci_supervisor.policy.chosen import notified
 from eci_supervisor.seccomp.ring import EventRing
 from eci_supervisor.seccomp.serve import ServingThread
 
@@ -35,7 +36,7 @@ BUSY_S = IDLE_S = 0.02
 def bpf() -> bytes:
     """The filter of a container without a profile of its own: every call of the table notified."""
     built = pyseccomp.SyscallFilter(pyseccomp.ALLOW)
-    for call in sorted(NOTIFIED - {"umount"}):  # umount is i386's alone
+    for call in sorted(notified(CallRules()) - {"umount"}):  # umount is i386's alone
         built.add_rule(pyseccomp.NOTIFY, call)
     with tempfile.TemporaryFile() as file:
         built.export_bpf(file)

@@ -26,6 +26,7 @@ NAMES: Final = {
 
 _PR_SET_PDEATHSIG = 1
 _NS_GET_USERNS = 0xB701
+_NS_GET_PARENT = 0xB702
 _NS_GET_NSTYPE = 0xB703
 
 
@@ -62,6 +63,18 @@ def setns(fd: int, kind: int) -> None:
 def owner(namespace: int) -> OwnedFd:
     """The user namespace that owns a namespace, as an fd; EPERM if it is not ours or below ours."""
     return OwnedFd(fcntl.ioctl(namespace, _NS_GET_USERNS))
+
+
+def ancestors(user_namespace: int) -> int:
+    """How many user namespaces are above this one, up to our own: 0 for ours, and for one that is not below it."""
+    count, here = 0, OwnedFd(os.dup(user_namespace))
+    while True:
+        with here:
+            try:
+                here = OwnedFd(fcntl.ioctl(here.fileno(), _NS_GET_PARENT))
+            except PermissionError:
+                return count
+        count += 1
 
 
 def kind(namespace: int) -> int:

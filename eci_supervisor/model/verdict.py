@@ -84,4 +84,11 @@ class Continue:
     checks: frozenset[KernelCheck]
 
 
-Verdict: TypeAlias = Deny | Emulate | Continue
+@dataclass(frozen=True, slots=True)
+class Nest:
+    """Continue, if another user namespace below the caller's would not be deeper than the admin allows; else ENOSPC."""
+
+    checks: frozenset[KernelCheck]
+
+
+Verdict: TypeAlias = Deny | Emulate | Continue | Nest

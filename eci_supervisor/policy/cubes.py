@@ -44,6 +44,11 @@ def of_comparison(op: str, value: int, second: int) -> list[Cube]:
     }[op]
 
 
+def of_register(index: int, mask: int, value: int) -> Cube:
+    """All values with one register masked."""
+    return mask << 64 * index, value << 64 * index
+
+
 def _at_register(index: int, cubes: list[Cube]) -> list[Cube]:
     """One register's cubes as cubes of all six."""
     return [(mask << 64 * index, value << 64 * index) for mask, value in cubes]
@@ -61,15 +66,27 @@ def both(left: list[Cube], right: list[Cube], limit: int) -> list[Cube]:
 
 
 def _outside(cube: Cube) -> list[Cube]:
-    """What one register's cube leaves out: for each bit it tests, what differs there and agrees in the bits before.
+    """What a cube leaves out: for each bit it tests, what differs there and agrees in the bits before.
 
     From the highest on: libseccomp tests a register's upper word first, and refuses (EEXIST) rules that it cannot put into that order.
     """
     mask, value = cube
     rest, before = [], 0
-    for bit in (1 << number for number in range(63, -1, -1) if mask >> number & 1):
+    for bit in (1 << number for number in range(mask.bit_length() - 1, -1, -1) if mask >> number & 1):
         rest.append((before | bit, value & before | bit & ~value))
         before |= bit
+    return rest
+
+
+def without(cubes: list[Cube], cube: Cube) -> list[Cube]:
+    """The values of disjoint cubes that are not in `cube`."""
+    mask, value = cube
+    rest = []
+    for before, held in cubes:
+        if (held ^ value) & before & mask:
+            rest.append((before, held))
+        else:
+            rest += [(before | more, held | wanted) for more, wanted in _outside((mask & ~before, value & ~before))]
     return rest
 
 
@@ -78,6 +95,14 @@ def _failing(op: str, value: int, second: int) -> list[Cube]:
     if op in INVERSE:
         return of_comparison(INVERSE[op], value, second)
     return [rest for cube in of_comparison(op, value, second) for rest in _outside(cube)] if second & ~value == 0 else [EVERYTHING]
+
+
+def matched(conditions: Iterable[Condition], limit: int) -> list[Cube]:
+    """The values for which the conditions hold together, disjoint. Raises TooManyCubesError beyond `limit`."""
+    found = [EVERYTHING]
+    for index, op, value, second in conditions:
+        found = both(found, _at_register(index, of_comparison(op, value, second)), limit)
+    return found
 
 
 def unmatched(conditions: Iterable[Condition], limit: int) -> list[Cube]:

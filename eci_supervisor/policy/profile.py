@@ -1,4 +1,4 @@
-"""The OCI seccomp section of a container: the engine's, with the calls of RULES notified or refused wherever it would allow them.
+"""The OCI seccomp section of a container: the engine's, with what its rules say of a call wherever the engine would allow it.
 
 Some facts about what the runtimes do with the section (libseccomp 2.5, runc 1.1, crun 1.8):
 - A rule without arguments swallows those with, in either order; two rules with different actions that overlap are undefined.
@@ -11,10 +11,11 @@ from collections.abc import Iterable
 from errno import EPERM
 from typing import Any
 
+from eci_supervisor.model.call_rules import CallRules
 from eci_supervisor.model.state import Mode
 from eci_supervisor.policy import cubes
 from eci_supervisor.policy.arch import OCI_NAME, machine_abis
-from eci_supervisor.policy.table import FLOOR, NOTIFIED
+from eci_supervisor.policy.chosen import Parts, filtered, floor
 
 ALLOW, ERRNO, LOG, NOTIFY = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY"
 PASSING = frozenset({ALLOW, LOG})
@@ -38,11 +39,17 @@ class ProfileRefused(ValueError):
 Rule = dict[str, Any]  # one entry of `syscalls`, as the OCI spec has it
 
 
-def _ours(name: str) -> Rule | None:
-    """The action in the place of an allowing one, or None where the engine's stays."""
-    if name in FLOOR:
-        return {"action": ERRNO, "errnoRet": FLOOR[name]}
-    return {"action": NOTIFY} if name in NOTIFIED else None
+Ours = list[tuple[Rule, list[cubes.Cube]]]  # actions in the place of an allowing one, each with the values it is for; disjoint
+
+
+def _ours(parts: Parts) -> Ours:
+    """The actions for one call."""
+    refused = [({"action": ERRNO, "errnoRet": errno}, [cube]) for errno, cube in parts.refused]
+    return [({"action": NOTIFY}, list(parts.notified)), ({"action": ALLOW}, list(parts.passed)), *refused]
+
+
+def _everywhere(action: Rule) -> Ours:
+    return [(action, [cubes.EVERYTHING])]
 
 
 def _alternatives(rule: Rule) -> list[list[cubes.Condition]]:
@@ -62,26 +69,41 @@ def _args(cube: cubes.Cube) -> list[Rule]:
     ]
 
 
-def _rest(name: str, rules: list[Rule], action: Rule) -> list[Rule]:
-    """Our action for what the engine's rules for a call leave to a default that allows."""
+def _rest(rules: list[Rule]) -> list[cubes.Cube]:
+    """What the engine's rules for a call leave to the default."""
     rest = [cubes.EVERYTHING]
+    for conditions in (alternative for rule in rules for alternative in _alternatives(rule)):
+        rest = cubes.both(rest, cubes.unmatched(conditions, REST_LIMIT), REST_LIMIT)
+    return rest
+
+
+def _written(name: str, ours: Ours, where: list[cubes.Cube]) -> list[Rule]:
+    """Our actions, for the values that are in `where` too."""
+    return [
+        {"names": [name], **action, **({"args": args} if (args := _args(cube)) else {})}
+        for action, values in ours for cube in cubes.both(where, values, REST_LIMIT)
+    ]
+
+
+def _changed(name: str, rule: Rule, ours: Ours) -> list[Rule]:
+    """An allowing rule of the engine's with our actions in its place; as it stands, but for the action, where we have one only."""
+    present = [(action, values) for action, values in ours if values]
+    if len(present) == 1 and present[0][1] == [cubes.EVERYTHING]:
+        return [{**rule, **present[0][0]}]
+    return [made for each in _alternatives(rule) for made in _written(name, present, cubes.matched(each, REST_LIMIT))]
+
+
+def _for_call(name: str, rules: list[Rule], ours: Ours, *, default_passes: bool, system: bool) -> list[Rule]:
+    """All rules of one call that is ours or that system mode allows."""
+    if system and name in SYSTEM:
+        return _written(name, ours or _everywhere({"action": ALLOW}), [cubes.EVERYTHING])
+    if not ours:
+        return rules
     try:
-        for conditions in (alternative for rule in rules for alternative in _alternatives(rule)):
-            rest = cubes.both(rest, cubes.unmatched(conditions, REST_LIMIT), REST_LIMIT)
+        changed = [made for rule in rules for made in (_changed(name, rule, ours) if rule["action"] in PASSING else [rule])]
+        return changed + (_written(name, ours, _rest(rules)) if default_passes else [])
     except cubes.TooManyCubesError as error:
         raise ProfileRefused(f"the seccomp profile's argument rules for {name} are too many to turn around: simplify them") from error
-    return [{"names": [name], **action, **({"args": args} if (args := _args(cube)) else {})} for cube in rest]
-
-
-def _for_call(name: str, rules: list[Rule], *, default_passes: bool, system: bool) -> list[Rule]:
-    """All rules of one call that is ours or that system mode allows."""
-    action = _ours(name)
-    if system and name in SYSTEM:
-        return [{"names": [name], **(action or {"action": ALLOW})}]
-    if action is None:
-        return rules
-    changed = [{**rule, **action} if rule["action"] in PASSING else rule for rule in rules]
-    return changed + (_rest(name, rules, action) if default_passes else [])
 
 
 def _split(engine: Rule, names: frozenset[str]) -> tuple[list[Rule], dict[str, list[Rule]]]:
@@ -114,21 +136,24 @@ def _without_default(engine: Rule, rules: Iterable[Rule]) -> list[Rule]:
 
 
 def seccomp_section(
-    engine: dict[str, object] | None, *, listener_path: str, metadata: str, mode: Mode, flags: frozenset[str] = frozenset()
+    engine: dict[str, object] | None, *, listener_path: str, metadata: str, mode: Mode, flags: frozenset[str] = frozenset(),
+    calls: CallRules = CallRules(),  # noqa: B008 # it is frozen
 ) -> dict[str, object]:
     """`linux.seccomp` for the real runtime.
 
-    engine: the section of the engine's config.json, None if it has none (unconfined, privileged); flags: those the runtime knows.
-    Raises ProfileRefused.
+    engine: the section of the engine's config.json, None if it has none (unconfined, privileged); flags: those the runtime knows;
+    calls: the admin's rules. Raises ProfileRefused.
     """
     base: Rule = {"defaultAction": ALLOW, **(engine or {})}
     _refuse_foreign_listener(base)
     system = mode is Mode.SYSTEM
-    others, apart = _split(base, NOTIFIED | FLOOR.keys() | (SYSTEM if system else frozenset()))
+    ours = {name: _ours(parts) for name, parts in filtered(calls).items()}
+    ours |= {name: _everywhere({"action": ERRNO, "errnoRet": errno}) for name, errno in floor(calls).items()}
+    others, apart = _split(base, frozenset(ours) | (SYSTEM if system else frozenset()))
     passes = base["defaultAction"] in PASSING
     rules = [
         rule for name, own in apart.items()
-        for rule in _for_call(name, _without_default(base, own), default_passes=passes, system=system)
+        for rule in _for_call(name, _without_default(base, own), ours.get(name, []), default_passes=passes, system=system)
     ]
     section: dict[str, object] = {
         **base,

@@ -1,11 +1,13 @@
-"""RULES compiled to the rows of native/policy.c. Pure: seccomp/serve.py puts them into C memory."""
+"""A container's rules compiled to the rows of native/policy.c. Pure: seccomp/serve.py puts them into C memory."""
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
+from eci_supervisor.model.call_rules import CallRules
 from eci_supervisor.model.verdict import Continue
 from eci_supervisor.policy.arch import AUDIT_ARCH, Abi, number
-from eci_supervisor.policy.table import RULES, Ask, Errno, Floor, Kind, Masked, Rule, Sysinfo
+from eci_supervisor.policy.chosen import chosen, notified
+from eci_supervisor.policy.rule import Allow, Ask, Errno, Floor, Kind, Masked, Refuse, Rule, Sysinfo
 
 
 class RowAction(IntEnum):
@@ -41,11 +43,11 @@ ALWAYS = Masked(arg=0, mask=0, value=0)
 
 def _action(rule: Rule) -> tuple[RowAction, int]:
     match rule.action:
-        case Errno(errno):
+        case Errno(errno) | Refuse(errno):  # Refuse, should another filter let it through to us
             return RowAction.ERRNO, errno
         case Ask():
             return RowAction.ASK, 0
-        case Continue():
+        case Continue() | Allow():
             return RowAction.CONTINUE, 0
         case Sysinfo():
             return RowAction.SYSINFO, 0
@@ -67,11 +69,13 @@ def _row(index: int, rule: Rule, abi: Abi, nr: int) -> Row:
     )
 
 
-def compiled(abis: Iterable[Abi], rules: tuple[Rule, ...] = RULES) -> tuple[Row, ...]:
-    """The rows for `abis`, those of one ABI together and in the rules' order. A call that an ABI lacks has none there."""
+def compiled(abis: Iterable[Abi], calls: CallRules = CallRules()) -> tuple[Row, ...]:  # noqa: B008 # it is frozen
+    """The rows of the calls that are notified, those of one ABI together and in the rules' order; none for a call that an ABI lacks."""
+    asked = notified(calls)
+    rules = [(index, rule) for index, rule in chosen(calls) if rule.call in asked]
     return tuple(
         _row(index, rule, abi, nr)
         for abi in abis
-        for index, rule in enumerate(rules)
-        if not isinstance(rule.action, Floor) and abi in rule.abis and (nr := number(abi, rule.call)) is not None
+        for index, rule in rules
+        if abi in rule.abis and (nr := number(abi, rule.call)) is not None
     )

@@ -2,14 +2,16 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from errno import EIO
+from errno import EIO, ENOSPC
 from typing import Protocol, assert_never
 
+from eci_supervisor.model.call_rules import CallRules
 from eci_supervisor.model.emulation import Caller, MounterFailed, Outcome
 from eci_supervisor.model.event import Event
 from eci_supervisor.model.notification import Call
-from eci_supervisor.model.verdict import Continue, Deny, Effect, Emulate, MountTree, Verdict
+from eci_supervisor.model.verdict import Continue, Deny, Effect, Emulate, MountTree, Nest, Verdict
 from eci_supervisor.seccomp.callers import who
+from eci_supervisor.seccomp.depth import nested
 from eci_supervisor.seccomp.events import event_of
 from eci_supervisor.seccomp.handlers import decide
 from eci_supervisor.seccomp.repeats import Kept, repeat_of
@@ -37,8 +39,9 @@ class Answering(Protocol):
 class Effects:
     """The effects of one container's verdicts. `record` gets every event but those that the serving threads answer themselves."""
 
-    def __init__(self, mounter: Mounting, ring: EventRing, record: Callable[[Event], None], *, container: str, root: str) -> None:
-        self._mounter, self._ring, self._record = mounter, ring, record
+    def __init__(self, mounter: Mounting, ring: EventRing, record: Callable[[Event], None], *, container: str, root: str,
+                 calls: CallRules = CallRules()) -> None:  # noqa: B008 # it is frozen
+        self._mounter, self._ring, self._record, self._calls = mounter, ring, record, calls
         self._container, self._root = container, root
         self._kept = Kept()
 
@@ -66,6 +69,12 @@ class Effects:
                 self._answer(thread, call, Done.DENIED, errno)
             case Continue():
                 self._continue(thread, call)
+            case Nest():
+                # The thread is blocked, and its own namespaces are its own to change: what is asked now is what the kernel will see.
+                if nested(call.tid) < self._calls.nested_depth:
+                    self._continue(thread, call)
+                else:
+                    self._answer(thread, call, Done.DENIED, ENOSPC)
             case Emulate(effect, otherwise):
                 await self._emulate(thread, call, effect, may_continue=bool(otherwise))
             case _:

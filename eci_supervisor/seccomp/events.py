@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from eci_supervisor.model.event import Event
 from eci_supervisor.model.verdict import Continue
 from eci_supervisor.policy.arch import Abi, abi_of, number
-from eci_supervisor.policy.table import NOTIFIED, RULES, Ask, Rule
+from eci_supervisor.policy.rule import Allow, Ask, Rule
+from eci_supervisor.policy.table import RULES
 from eci_supervisor.seccomp.ring import Done, RawEvent
 
 TEXT_LIMIT = 256  # characters of one string
@@ -47,7 +48,7 @@ def _checks(raw: RawEvent) -> tuple[str, ...]:
     if raw.done is not Done.CONTINUED:
         return ()
     match RULES[raw.rule].action:
-        case Continue(checks) | Ask(otherwise=checks):
+        case Continue(checks) | Allow(checks) | Ask(otherwise=checks):
             return tuple(sorted(check.name for check in checks))
         case _:
             return ()
@@ -55,7 +56,7 @@ def _checks(raw: RawEvent) -> tuple[str, ...]:
 
 def _name(abi: Abi | None, nr: int) -> str:
     """A call that no rule was found for, or none yet."""
-    return next((call for call in NOTIFIED if abi and number(abi, call) == nr), f"syscall {nr}")
+    return next((call for call in sorted({rule.call for rule in RULES}) if abi and number(abi, call) == nr), f"syscall {nr}")
 
 
 def _why(raw: RawEvent, rule: Rule | None) -> str:

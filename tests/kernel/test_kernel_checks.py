@@ -16,7 +16,8 @@ from eci_supervisor.model.notification import Call
 from eci_supervisor.model.verdict import Continue, KernelCheck
 from eci_supervisor.policy.arch import AUDIT_ARCH, machine_abis, number
 from eci_supervisor.policy.rows import Row, RowAction
-from eci_supervisor.policy.table import RULES, Ask, Kind
+from eci_supervisor.policy.rule import Ask, Kind
+from eci_supervisor.policy.table import RULES
 from eci_supervisor.seccomp.ring import EventRing
 from eci_supervisor.seccomp.serve import ServingThread
 from tests.support.filtered import Filtered, notifying, syscall

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 import trio
 
+from eci_supervisor.model.call_rules import CallRules
 from eci_supervisor.model.emulation import Caller, Outcome
 from eci_supervisor.model.event import Event
 from eci_supervisor.model.notification import Call
 from eci_supervisor.model.verdict import Effect
 from eci_supervisor.native import lib
-from eci_supervisor.policy.table import NOTIFIED
+from eci_supervisor.policy.chosen import notified
 from eci_supervisor.seccomp.effects import Effects
 from eci_supervisor.seccomp.ring import EventRing
 from eci_supervisor.seccomp.serve import IN_FLIGHT, ServingThread
@@ -53,9 +54,9 @@ def test_registers_decide_and_each_call_is_one_event(ring: EventRing) -> None:
     assert got == [0, -9, -ENOENT, -EINVAL, -ENOENT]
     seen = events(ring)
     assert [(e.call, e.rule, e.verdict, e.errno) for e in seen] == [
-        ("unshare", "unshare", "continue", 0), ("setns", "setns", "continue", 0), ("umount2", "umount2.detach", "continue", 0),
+        ("unshare", "unshare.plain", "continue", 0), ("setns", "setns", "continue", 0), ("umount2", "umount2.detach", "continue", 0),
         ("umount2", "umount2.invalid", "continue", 0), ("mount", "mount.move", "continue", 0)]
-    assert seen[0].checks == ("NSCAP",)
+    assert seen[1].checks == ("NSCAP",)
     assert all(0 < event.duration_us < 1e6 for event in seen)
     assert thread.counters().answered == 5
 
@@ -88,9 +89,9 @@ def test_a_notified_call_without_a_rule_fails_closed(ring: EventRing) -> None:
         async with serving(one, ring):
             return await result(one)
 
-    with Filtered(notifying([*NOTIFIED, "sethostname"]), calls((170, b"x", 1))) as one:
+    with Filtered(notifying([*notified(CallRules()), "sethostname"]), calls((170, b"x", 1))) as one:
         assert trio.run(main) == [-EIO]
-    assert [(event.call, event.verdict, event.rule) for event in events(ring)] == [("syscall 170", "fail", "none")]
+    assert [(event.call, event.verdict, event.rule) for event in events(ring)] == [("sethostname", "fail", "none")]
 
 
 def test_strings_are_copied_for_who_decides(ring: EventRing) -> None:

@@ -2,7 +2,7 @@
 from collections.abc import Mapping, Sequence
 
 from eci_supervisor.policy.rows import Row
-from eci_supervisor.policy.table import Kind
+from eci_supervisor.policy.rule import Kind
 
 
 def tested(kind: Kind, value: int) -> int:

@@ -6,10 +6,11 @@ from typing import Any
 
 import trio
 
+from eci_supervisor.model.call_rules import CallRules
 from eci_supervisor.model.event import Event
 from eci_supervisor.model.notification import Call
+from eci_supervisor.policy.chosen import notified
 from eci_supervisor.policy.rows import Row
-from eci_supervisor.policy.table import NOTIFIED
 from eci_supervisor.seccomp.events import event_of
 from eci_supervisor.seccomp.ring import EventRing
 from eci_supervisor.seccomp.serve import ServingThread
@@ -49,7 +50,7 @@ async def result(one: Filtered) -> Any:  # noqa: ANN401 # whatever its body retu
 
 
 def child(body: Callable[[], Any]) -> Filtered:
-    return Filtered(notifying(NOTIFIED), body)
+    return Filtered(notifying(notified(CallRules())), body)
 
 
 def events(ring: EventRing) -> list[Event]:

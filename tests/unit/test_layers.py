@@ -27,8 +27,8 @@ ADAPTERS = {
     "procfs.accounts_family",
     "procfs.cpu_family", "procfs.fuse_library", "procfs.load_family", "procfs.native", "procfs.numa_family", "procfs.readings",
     "procfs.sampler", "procfs.snapshots", "procfs.tunables", "procfs.view",
-    "seccomp.callers", "seccomp.effects", "seccomp.events", "seccomp.listener", "seccomp.machine", "seccomp.repeats", "seccomp.ring",
-    "seccomp.serve",
+    "seccomp.callers", "seccomp.depth", "seccomp.effects", "seccomp.events", "seccomp.listener", "seccomp.machine", "seccomp.repeats",
+    "seccomp.ring", "seccomp.serve",
 }  # fmt: skip
 PURE_LINUX = {"linux.paths", "linux.mount_flags"}  # names and numbers, no calls
 KERNEL = re.compile(r"native|linux(\..*)?")

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from eci_supervisor.native import ffi, lib
 from eci_supervisor.policy.arch import Abi
 from eci_supervisor.policy.rows import Row, RowAction, compiled
-from eci_supervisor.policy.table import Kind
+from eci_supervisor.policy.rule import Kind
 from eci_supervisor.seccomp.serve import to_c
 from tests.support.rows import first_fit
 

@@ -3,16 +3,21 @@ from typing import Any
 
 import pytest
 
+from eci_supervisor.model.call_rules import CallRules
 from eci_supervisor.model.state import Mode
+from eci_supervisor.policy.chosen import notified
 from eci_supervisor.policy.profile import SYSTEM, WAIT_KILLABLE, ProfileRefused, seccomp_section
-from eci_supervisor.policy.table import FLOOR, NOTIFIED
+from eci_supervisor.policy.table import FLOOR
 
 Section = dict[str, Any]
+NOTIFIED = notified(CallRules())
 ALLOW, ERRNO, NOTIFY, LOG = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_NOTIFY", "SCMP_ACT_LOG"
 
 
-def section(engine: Section | None, mode: Mode = Mode.ECI, flags: frozenset[str] = frozenset()) -> Section:
-    return seccomp_section(engine, listener_path="/run/eci/c/k/notify.sock", metadata="token", mode=mode, flags=flags)
+def section(
+    engine: Section | None, mode: Mode = Mode.ECI, flags: frozenset[str] = frozenset(), calls: CallRules = CallRules(),  # noqa: B008
+) -> Section:
+    return seccomp_section(engine, listener_path="/run/eci/c/k/notify.sock", metadata="token", mode=mode, flags=flags, calls=calls)
 
 
 def docker(*rules: Section, default: str = ERRNO) -> Section:
@@ -38,7 +43,8 @@ def test_without_a_section_everything_else_is_allowed() -> None:
     assert made["architectures"][:1] == ["SCMP_ARCH_X86_64"]
     assert "SCMP_ARCH_X32" in made["architectures"]
     assert {name for rule in made["syscalls"] if rule["action"] == NOTIFY for name in rule["names"]} == NOTIFIED
-    assert {name for rule in made["syscalls"] if rule["action"] == ERRNO for name in rule["names"]} == FLOOR.keys()
+    refused = {name for rule in made["syscalls"] if rule["action"] == ERRNO for name in rule["names"]}
+    assert refused == FLOOR.keys() | {"open_tree", "open_tree_attr"}
     assert (made["listenerPath"], made["listenerMetadata"]) == ("/run/eci/c/k/notify.sock", "token")
     assert "flags" not in made
 
@@ -51,9 +57,9 @@ def test_what_the_engine_refuses_stays_refused() -> None:
 
 
 def test_what_the_engine_allows_is_notified_and_taken_out_of_its_rule() -> None:
-    made = section(docker({"names": ["mount", "umount2", "unshare", "clone"], "action": ALLOW}))
-    assert [actions(made, name) for name in ("mount", "umount2", "unshare")] == [[NOTIFY]] * 3
-    assert [actions(made, name) for name in ("clone", "read")] == [[ALLOW]] * 2
+    made = section(docker({"names": ["mount", "umount2", "setns", "sethostname"], "action": ALLOW}))
+    assert [actions(made, name) for name in ("mount", "umount2", "setns")] == [[NOTIFY]] * 3
+    assert [actions(made, name) for name in ("sethostname", "read")] == [[ALLOW]] * 2
     assert all(len(rule["names"]) == 1 for name in NOTIFIED for rule in rules_of(made, name))
 
 
@@ -67,16 +73,48 @@ def test_the_floor_is_refused_where_the_engine_would_allow_it() -> None:
 
 def test_argument_conditions_are_kept_with_our_action() -> None:
     args = [{"index": 0, "value": 0x7E020000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]
-    made = section(docker({"names": ["unshare"], "action": ALLOW, "args": args}))
-    assert [(rule["action"], rule["args"]) for rule in rules_of(made, "unshare")] == [(NOTIFY, args)]
+    made = section(docker({"names": ["setns"], "action": ALLOW, "args": args}))
+    assert [(rule["action"], rule["args"]) for rule in rules_of(made, "setns")] == [(NOTIFY, args)]
+
+
+def test_what_the_engine_allows_is_parted_by_our_own_conditions() -> None:
+    """As Docker writes clone for a container without CAP_SYS_ADMIN: what makes a namespace is not ours to notify."""
+    no_namespace = [{"index": 0, "value": 0x7E020000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]
+    made = section(docker({"names": ["clone"], "action": ALLOW, "args": no_namespace}))
+    assert [(rule["action"], rule["args"]) for rule in rules_of(made, "clone")] == [(ALLOW, no_namespace)]
+    made = section(docker({"names": ["clone"], "action": ALLOW}))
+    assert [(rule["action"], rule["args"]) for rule in rules_of(made, "clone") if rule["action"] == ALLOW] == [(ALLOW, no_namespace)]
+    assert {rule["action"] for rule in rules_of(made, "clone")} == {ALLOW, NOTIFY}
+
+
+def test_the_other_trap_set_lets_pass_what_needs_nobody() -> None:
+    made = section(docker({"names": ["mount", "setns", "umount2"], "action": ALLOW}), calls=CallRules(trap_all=False))
+    assert actions(made, "setns") == [ALLOW]
+    assert sorted(actions(made, "mount")) == [ALLOW] * 6 + [NOTIFY] * 4
+    assert sorted(actions(made, "umount2")) == [ALLOW, NOTIFY]
+
+
+def test_an_admins_namespace_rule_is_the_filters() -> None:
+    made = section(None, calls=CallRules(namespaces=("net",)))
+    refused = {(rule["names"][0], rule["errnoRet"]) for rule in made["syscalls"] if rule["action"] == ERRNO}
+    refused -= {(name, 1) for name in FLOOR}
+    assert refused == {("unshare", 1), ("clone", 1), ("clone3", 38), ("open_tree", 22), ("open_tree_attr", 22)}
+
+
+def test_the_floor_takes_and_gives() -> None:
+    made = section(None, calls=CallRules(allow=("bpf",), deny=("ptrace", "clone3")))
+    assert (actions(made, "bpf"), actions(made, "ptrace"), actions(made, "syslog")) == ([], [ERRNO], [ERRNO])
+    assert [rule["errnoRet"] for rule in rules_of(made, "clone3")] == [38]
+    assert actions(section(None, calls=CallRules(floor=False, deny=("bpf",))), "syslog") == []
+    assert actions(section(docker(), calls=CallRules(allow=("syslog",))), "syslog") == []  # what the engine refuses it does not give
 
 
 def test_a_default_that_allows_is_notified_where_no_rule_holds() -> None:
     new_user = {"index": 0, "value": 0x10000000, "valueTwo": 0x10000000, "op": "SCMP_CMP_MASKED_EQ"}
-    denied = {"names": ["unshare"], "action": ERRNO, "args": [new_user]}
+    denied = {"names": ["setns"], "action": ERRNO, "args": [new_user]}
     made = section(docker(denied, default=ALLOW))
-    assert actions(made, "unshare") == [ERRNO, NOTIFY]
-    assert rules_of(made, "unshare")[1]["args"] == [{"index": 0, "value": 0x10000000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]
+    assert actions(made, "setns") == [ERRNO, NOTIFY]
+    assert rules_of(made, "setns")[1]["args"] == [{"index": 0, "value": 0x10000000, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ"}]
 
 
 def test_a_rule_that_only_repeats_an_allowing_default_does_not_swallow_a_refusal() -> None:
@@ -100,7 +138,8 @@ def test_rules_that_cannot_be_turned_around_are_refused_in_one_sentence() -> Non
 def test_system_mode_allows_what_namespaces_judge() -> None:
     made = section(docker({"names": ["clone3"], "action": ERRNO, "errnoRet": 38}), Mode.SYSTEM)
     for name in SYSTEM:
-        assert actions(made, name) == [NOTIFY if name in NOTIFIED else ALLOW], name
+        assert set(actions(made, name)) - {ALLOW, ERRNO} == ({NOTIFY} if name in NOTIFIED else set()), name
+        assert name in NOTIFIED or actions(made, name) == [ALLOW]
     assert actions(made, "bpf") == []
 
 

@@ -3,14 +3,24 @@ from collections.abc import Callable, Mapping
 
 from eci_supervisor.model.notification import Call
 from eci_supervisor.model.verdict import KernelCheck, Verdict
-from eci_supervisor.policy.table import RULES, Ask
-from eci_supervisor.seccomp.handlers.mount import mount_tree, remount_bind, remount_superblock
+from eci_supervisor.policy.rule import Ask
+from eci_supervisor.policy.table import RULES
+from eci_supervisor.seccomp.handlers.mount import bind, mount_tree, remount_bind, remount_superblock
+from eci_supervisor.seccomp.handlers.mount_api import fsmount, mount_setattr, open_tree, open_tree_attr, reconfigure
+from eci_supervisor.seccomp.handlers.nest import nest
 from eci_supervisor.seccomp.handlers.umount import old_umount, umount_tree
 
 Handler = Callable[[Call, frozenset[KernelCheck]], Verdict]
 
 HANDLERS: Mapping[str, Handler] = {
+    "bind": bind,
+    "fsmount": fsmount,
+    "mount_setattr": mount_setattr,
     "mount_tree": mount_tree,
+    "nest": nest,
+    "open_tree": open_tree,
+    "open_tree_attr": open_tree_attr,
+    "reconfigure": reconfigure,
     "remount_bind": remount_bind,
     "remount_superblock": remount_superblock,
     "umount_tree": umount_tree,

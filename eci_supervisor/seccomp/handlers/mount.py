@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from eci_supervisor.model.notification import Call
 from eci_supervisor.model.tree import TreeKind
-from eci_supervisor.model.verdict import Deny, Emulate, KernelCheck, MountTree, RemountBind, RemountSuperblock, Verdict
+from eci_supervisor.model.verdict import Continue, Deny, Emulate, KernelCheck, MountTree, RemountBind, RemountSuperblock, Verdict
 from eci_supervisor.seccomp.handlers.texts import NOTHING, page_errno, path_errno, string_errno
 
 SOURCE, TARGET, TYPE, FLAGS, DATA = range(5)
@@ -60,5 +60,14 @@ def remount_superblock(call: Call, otherwise: frozenset[KernelCheck]) -> Verdict
     match decoded(call):
         case MountCall(target=target, flags=flags, options=options):
             return Emulate(RemountSuperblock(target, flags, options), otherwise)
+        case deny:
+            return deny
+
+
+def bind(call: Call, otherwise: frozenset[KernelCheck]) -> Verdict:
+    """One mount, without those below: above locked ones it is the kernel's EINVAL."""
+    match decoded(call):
+        case MountCall():
+            return Continue(otherwise)
         case deny:
             return deny

@@ -1,0 +1,31 @@
+"""What an admin may add to the rules for system calls: `syscalls` of the settings, with the defaults of a host without any."""
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class MountTypes:
+    """`mountTypes`: the file systems that a new mount may not have, or with `allow` the only ones it may."""
+
+    allow: bool = False
+    types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallRules:
+    """`syscalls`. trap_all: every mount, umount, unshare, setns is vetted and recorded; floor: whether the default floor holds.
+
+    deny, allow: names of system calls; mknod: device nodes that every container has can be made; mount_sources: host paths;
+    mount_targets: `volume:<destination>`; namespaces: kinds that may not be made inside, by the names of /proc/PID/ns; nested_depth: of
+    user namespaces, the container's own not counted.
+    """
+
+    trap_all: bool = True
+    floor: bool = True
+    deny: tuple[str, ...] = ()
+    allow: tuple[str, ...] = ()
+    mknod: bool = False
+    mount_types: MountTypes = MountTypes()
+    mount_sources: tuple[str, ...] = ()
+    mount_targets: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    nested_depth: int = 32
