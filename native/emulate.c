@@ -267,7 +267,7 @@ void eci_emulate(const struct request *request, int notify, enum operation op, c
 
 	caller = (struct caller){ .notify = notify, .id = request->id, .tid = request->pid, .proc = -1, .root = -1, .cwd = -1,
 				  .ns = { -1, -1, -1, -1, -1, -1 }, .own_fd = -1 };
-	ret = eci_look(&caller, 1U << NS_USER | 1U << NS_MNT | 1U << NS_PID | (action.kind == TREE_SYSFS ? 1U << NS_NET : 0));
+	ret = eci_look(&caller, 1U << NS_USER | 1U << NS_MNT | 1U << NS_PID | 1U << NS_NET);
 	reply->uid = caller.uid[1];
 	reply->pid = caller.tgid_in[0];
 	if (ret == 0 && op == OP_MOUNT_TREE)	/* without the capability it is not worth the work: the kernel will say so after the path */

@@ -157,8 +157,9 @@ static int cover_all(struct plan *plan, int tree, const int *clones)
 	return plan->read_only ? eci_attributes(tree, "", MOUNT_ATTR_RDONLY, 0, AT_RECURSIVE) : 0;
 }
 
-/* Builds the tree of `context` at /tree of the stage. Cannot hurt the host: everything happens in mount namespaces of our own. */
-static int build(enum tree_kind kind, int context, uint64_t attributes)
+/* Builds the tree of `context` at /tree of the stage. Cannot hurt the host: everything happens in mount namespaces of our own. The files
+ * below a procfs' sys/net are those of the network namespace that looks, so we look from `net`. */
+static int build(enum tree_kind kind, int context, uint64_t attributes, int net)
 {
 	static int clones[MAX_ENTRIES];
 	struct plan *plan = &eci.plans[kind];
@@ -168,6 +169,8 @@ static int build(enum tree_kind kind, int context, uint64_t attributes)
 	for (unsigned int i = 0; i < plan->count; i++)
 		clones[i] = clone_cover(&plan->entries[i]);
 	if (ret >= 0)
+		ret = result(setns(net, CLONE_NEWNET));
+	if (ret >= 0)
 		ret = result(setns(eci.stage, CLONE_NEWNS));
 	if (ret >= 0)
 		ret = attach(tree, AT_FDCWD, "/tree");
@@ -176,7 +179,7 @@ static int build(enum tree_kind kind, int context, uint64_t attributes)
 		ret = cover_all(plan, tree, clones);
 	for (unsigned int i = 0; i < plan->count; i++)
 		eci_close(&clones[i]);
-	if (setns(eci.home, CLONE_NEWNS) < 0)
+	if (setns(eci.home, CLONE_NEWNS) < 0 || setns(eci.home_net, CLONE_NEWNET) < 0)
 		_exit(1);
 	return ret;
 }
@@ -213,17 +216,18 @@ int eci_tree(enum tree_kind kind, const struct caller *caller, const char *optio
 	cleanup_fd int context = -1;
 	int tree = -1, ret;
 
-	if (kind == TREE_PROC && spare >= 0 && !*options && !attributes && same_file(ns[NS_PID], eci.ns[NS_PID]))
+	if (kind == TREE_PROC && spare >= 0 && !*options && !attributes && same_file(ns[NS_PID], eci.ns[NS_PID]) &&
+	    same_file(ns[NS_NET], eci.ns[NS_NET]))
 		return steal_fd(&spare);
 	eci_clear_stage();
 	context = superblock(kind, ns, *options ? caller : NULL, options);
-	ret = context < 0 ? context : build(kind, context, attributes);
+	ret = context < 0 ? context : build(kind, context, attributes, ns[NS_NET]);
 	if (ret >= 0)
 		ret = eci_in_child(clone_locked, &tree, false);
 	return ret < 0 ? ret : tree;
 }
 
-/* The next procfs of the container's own pid namespace, ahead of its time. */
+/* The next procfs of the container's own pid and network namespaces, ahead of its time. */
 void eci_spare_ready(void)
 {
 	if (spare < 0)

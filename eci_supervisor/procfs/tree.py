@@ -82,6 +82,11 @@ PROC = Dir(2, {
                 b"ptrace_scope": Tunable(84, sysctl.up_to_3),
             }),
         }),
+        b"net": Dir(39, {
+            b"netfilter": Dir(40, {
+                b"nf_conntrack_max": Tunable(93, sysctl.natural),  # read-only in every network namespace but the first
+            }),
+        }),
         b"vm": Dir(33, {
             b"max_map_count": Tunable(85, sysctl.natural),
             b"mmap_min_addr": Tunable(86, sysctl.unsigned_long),

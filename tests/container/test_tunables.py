@@ -23,6 +23,7 @@ STORES = {
     "fs/protected_fifos": ("1", "2"), "fs/aio-max-nr": ("1048576", "1048577"),
     "fs/inotify/max_user_instances": ("8192", "8193"), "fs/inotify/max_user_watches": ("524288", "524289"),
     "fs/inotify/max_queued_events": ("65536", "65537"),
+    "net/netfilter/nf_conntrack_max": ("999999", "999998"),
     "/sys/module/nf_conntrack/parameters/hashsize": ("65536", "65537"),
 }
 THP = "/sys/kernel/mm/transparent_hugepage/enabled"
@@ -109,6 +110,15 @@ def test_35_modes_and_owners(privileged: Container) -> None:
     assert "ermission denied" in privileged.sh(f"echo 1 >{PANIC}", options=nobody).err
     if Path("/sys/module/nf_conntrack/parameters/hashsize").exists():
         assert "ermission denied" in privileged.sh("cat /sys/module/nf_conntrack/parameters/hashsize", options=nobody).err
+
+
+def test_36_nf_conntrack_max_is_a_file_of_each_network_namespace(privileged: Container) -> None:
+    """Bound from inside the namespaces: a procfs that is mounted in another network namespace has it too, and it is the same value."""
+    node, higher = "sys/net/netfilter/nf_conntrack_max", str(int(Path("/proc/sys/net/netfilter/nf_conntrack_max").read_text()) + 1)
+    privileged.sh(f"echo {higher} >/proc/{node}").ok()
+    inner = f"mount -t proc proc /t && cat /t/{node} && echo 12345 >/t/{node}"
+    assert privileged.sh(f"unshare -n -m -p -f sh -c '{inner}'").ok().lines == [higher]
+    assert privileged.sh(f"cat /proc/{node}; stat -f -c %t /proc/{node}").ok().lines == ["12345", "65735546"]
 
 
 def test_37_38_tunables_of_sysfs(privileged: Container) -> None:

@@ -43,6 +43,7 @@ def test_the_nodes_of_this_version() -> None:
         b"sys/kernel/mm/transparent_hugepage/defrag": 90, b"sys/kernel/mm/transparent_hugepage/enabled": 91,
         b"sys/module": 163, b"sys/module/nf_conntrack": 164, b"sys/module/nf_conntrack/parameters": 165,
         b"sys/module/nf_conntrack/parameters/hashsize": 92,
+        b"proc/sys/net": 39, b"proc/sys/net/netfilter": 40, b"proc/sys/net/netfilter/nf_conntrack_max": 93,
         b"proc/diskstats": 128, b"proc/partitions": 129, b"proc/cgroups": 130, b"proc/cmdline": 131, b"proc/vmstat": 132,
         b"proc/pressure": 133, b"proc/pressure/cpu": 134, b"proc/pressure/io": 135, b"proc/pressure/irq": 136,
         b"proc/pressure/memory": 137, b"proc/sys/kernel/random": 138, b"proc/sys/kernel/random/boot_id": 139,
