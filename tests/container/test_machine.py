@@ -25,10 +25,10 @@ def program(playground: Path) -> Path:
     return compile_program(PROGRAMS / "machine.c", playground / "machine")
 
 
-def made(containers: Launch, program: Path, **resources: dict[str, Any]) -> Container:
+def made(containers: Launch, program: Path, *, privileged: bool = False, **resources: dict[str, Any]) -> Container:
     """A running container with limits and the program `machine`."""
-    every = {"devices": [{"allow": False, "access": "rwm"}], **resources}
-    container = containers(linux={"resources": every})
+    every = {"devices": [{"allow": privileged, "access": "rwm"}], **resources}
+    container = containers(privileged=privileged, linux={"resources": every})
     (container.bundle / "rootfs/bin/machine").write_bytes(program.read_bytes())
     (container.bundle / "rootfs/bin/machine").chmod(0o755)
     return container.up()

@@ -4,13 +4,19 @@
  *	machine libc		what libc makes of it
  *	machine agree SECONDS	sysinfo between two readings of /proc/meminfo that are the same; memory grows all the time
  *	machine burn SECONDS	of processor time
+ *	machine beneath DIR PATH...	openat2(2) as careful runtimes do it: an errno each
+ *	machine threads NUMBER	that wait; says so when all are there, and waits itself
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/openat2.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/sysinfo.h>
 #include <time.h>
 #include <unistd.h>
@@ -104,6 +110,38 @@ static void burn(double length)
 		;
 }
 
+static void beneath(char **words)
+{
+	struct open_how how = { .flags = O_RDONLY | O_CLOEXEC, .resolve = RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH };
+	int directory = open(words[0], O_PATH | O_DIRECTORY);
+
+	for (words++; *words; words++)
+		printf("%d\n", syscall(SYS_openat2, directory, *words, &how, sizeof(how)) < 0 ? errno : 0);
+}
+
+static void *rest(void *unused)
+{
+	pause();
+	return unused;
+}
+
+static void threads(int number)
+{
+	pthread_attr_t small;
+	pthread_t thread;
+
+	pthread_attr_init(&small);
+	pthread_attr_setstacksize(&small, PTHREAD_STACK_MIN);
+	while (number--)
+		if (pthread_create(&thread, &small, rest, NULL)) {
+			perror("pthread_create");
+			exit(1);
+		}
+	puts("there");
+	fflush(stdout);
+	pause();
+}
+
 int main(int argc, char **argv)
 {
 	if (argc == 2 && !strcmp(argv[1], "sysinfo"))
@@ -114,6 +152,10 @@ int main(int argc, char **argv)
 		agree(atof(argv[2]));
 	else if (argc == 3 && !strcmp(argv[1], "burn"))
 		burn(atof(argv[2]));
+	else if (argc > 3 && !strcmp(argv[1], "beneath"))
+		beneath(argv + 2);
+	else if (argc == 3 && !strcmp(argv[1], "threads"))
+		threads(atoi(argv[2]));
 	else
 		return 2;
 	return 0;

@@ -17,7 +17,7 @@ RANGES = {
     "kernel/kptr_restrict": (0, 2), "kernel/panic": (-INT_MAX - 1, INT_MAX), "kernel/panic_on_oops": (-INT_MAX - 1, INT_MAX),
     "kernel/sysrq": (0, 511), "kernel/yama/ptrace_scope": (0, 3), "vm/max_map_count": (0, INT_MAX), "vm/mmap_min_addr": (0, ULONG_MAX),
     "vm/overcommit_kbytes": (0, ULONG_MAX), "vm/overcommit_memory": (0, 2), "vm/overcommit_ratio": (0, INT_MAX),
-    "vm/panic_on_oom": (0, 2),
+    "vm/panic_on_oom": (0, 2), "net/netfilter/nf_conntrack_max": (0, INT_MAX),
 }
 HUGE = b"sys/kernel/mm/transparent_hugepage/"
 
