@@ -1,0 +1,107 @@
+"""Checked settings as the policy that the runtime acts by: defaults filled in, lists expanded, lines kept for whoever explains. Pure."""
+from collections.abc import Iterator
+
+from eci_supervisor.model.settings import (
+    BindRules,
+    CallRules,
+    CommandList,
+    Digests,
+    ImageEntry,
+    MountTypes,
+    NodeRules,
+    Policy,
+    SocketRules,
+    Stamp,
+)
+from eci_supervisor.settings.check import GLOBAL_IMAGES, OWN_IMAGES, checked
+from eci_supervisor.settings.commands import canonical
+from eci_supervisor.settings.document import Document
+from eci_supervisor.settings.names import sysctl_name
+from eci_supervisor.settings.reference import parse_entry, rank
+from eci_supervisor.settings.schema import BindMounts, Commands, Settings, SocketMount, Syscalls, VirtualNodes, seconds
+
+
+def compiled(text: bytes, file: str, stamp: Stamp) -> Policy:
+    """The policy of a file's text. Raises Invalid."""
+    document = Document(text)
+    settings = checked(document)
+    eci = settings.eci
+    return Policy(
+        file=file, stamp=stamp, value=settings.enhanced_container_isolation.value, locked=settings.enhanced_container_isolation.locked,
+        mode=eci.mode or "", socket=_socket(settings), binds=_binds(eci.bind_mounts), nodes=_nodes(eci.virtual_nodes),
+        calls=_calls(eci.syscalls), learn=eci.audit.mode == "learn", audit_file=eci.audit.file or "",
+        nested_user_namespaces=eci.limits.nested_user_namespaces, lines=document.lines, warnings=tuple(_warnings(settings)))
+
+
+def _commands(commands: Commands) -> CommandList:
+    allow = commands.type == "allow"
+    return CommandList(allow, canonical(commands.commands, allow=allow))
+
+
+def _socket(settings: Settings) -> SocketRules:
+    own = settings.eci.docker_socket
+    mount = settings.enhanced_container_isolation.docker_socket_mount
+    shared = mount or SocketMount()
+    digests = Digests(seconds(own.digests.refresh), seconds(own.digests.offline), seconds(own.digests.superseded),
+                      own.digests.auth_file or "")
+    entries = (*_global_entries(shared), *_own_entries(settings, shared))
+    return SocketRules(
+        entries=tuple(sorted(entries, key=lambda entry: rank(parse_entry(entry.image)))), commands=_commands(shared.command_list),
+        digests=digests, runtime=own.runtime, engine=own.engine, builds=own.builds, engine_admin=own.engine_admin,
+        max_body_bytes=own.max_body_bytes)
+
+
+def _global_entries(shared: SocketMount) -> Iterator[ImageEntry]:
+    commands = _commands(shared.command_list)
+    for at, image in enumerate(shared.image_list.images):
+        yield ImageEntry(image, str(parse_entry(image)), f"{GLOBAL_IMAGES}[{at}]", shared.image_list.allow_derived_images, commands)
+
+
+def _own_entries(settings: Settings, shared: SocketMount) -> Iterator[ImageEntry]:
+    for at, rights in enumerate(settings.eci.docker_socket.images):
+        derived = shared.image_list.allow_derived_images if rights.allow_derived_images is None else rights.allow_derived_images
+        yield ImageEntry(rights.image, str(parse_entry(rights.image)), f"{OWN_IMAGES}[{at}].image", derived,
+                         _commands(rights.command_list or shared.command_list), rights.scope == "own", rights.gid)
+
+
+def _binds(binds: BindMounts) -> BindRules:
+    return BindRules(binds.allowed, binds.denied, binds.read_only, binds.idmap == "owner", frozenset(binds.identity))
+
+
+def _nodes(nodes: VirtualNodes) -> NodeRules:
+    return NodeRules(nodes.cpu_view, nodes.swap_view, tuple(sorted((sysctl_name(name), most) for name, most in nodes.max.items())))
+
+
+def _calls(calls: Syscalls) -> CallRules:
+    return CallRules(
+        trap_all=calls.trap == "all", floor=calls.floor == "default", deny=calls.deny, allow=calls.allow, mknod=calls.mknod,
+        mount_types=MountTypes(calls.mount_types.type == "allow", calls.mount_types.list), mount_sources=calls.mount_sources,
+        mount_targets=tuple(target.removeprefix("volume:") for target in calls.mount_targets), namespaces=calls.namespaces,
+        nested_depth=calls.nested_depth)
+
+
+def _warnings(settings: Settings) -> Iterator[str]:
+    """What is no error, but perhaps not meant."""
+    isolation, socket = settings.enhanced_container_isolation, settings.eci.docker_socket
+    if not isolation.value:
+        yield "enhancedContainerIsolation.value is not true: eci-runc isolates what it is given, but the gateway forces nothing"
+    if isolation.locked and settings.eci.mode is None:
+        yield "enhancedContainerIsolation.locked is true and eci.mode is left out: the runtime's arguments cannot ask for system mode"
+    mount = isolation.docker_socket_mount
+    if mount is None and socket.images:
+        yield "eci.dockerSocket.images without enhancedContainerIsolation.dockerSocketMount: there is no global commandList"
+    if mount is not None and mount.command_list.commands and not (mount.image_list.images or socket.images):
+        yield "a commandList without an image in any list closes nothing: no container may mount the socket"
+    commands = _commands((mount or SocketMount()).command_list)
+    if not commands.allow:
+        yield from (f"to deny {command} closes more: {cut}" for command, cut in CUTS.items() if command in commands.commands)
+
+
+CUTS = {
+    "container run": "container create, for both are one endpoint",
+    "container create": "container run, for both are one endpoint",
+    "container inspect": "container port, and container run in the foreground",
+    "container wait": "container run in the foreground",
+    "container attach": "container run in the foreground",
+    "system prune": "the prunes of containers, images, networks, volumes and builds",
+}  # fmt: skip
