@@ -39,7 +39,7 @@ class StateDir:
 
     @property
     def last_good_policy(self) -> str:
-        """The last that was compiled from a file without errors."""
+        """A copy of the last settings file without errors."""
         return f"{self.path}/policy.last"
 
     @property
@@ -87,6 +87,11 @@ class ContainerDir:
     @property
     def tunables(self) -> str:
         return f"{self.path}/tunables.json"
+
+    @property
+    def policy(self) -> str:
+        """The admin's policy as it was when the container was made."""
+        return f"{self.path}/policy.json"
 
     @property
     def rights(self) -> str:

@@ -4,6 +4,7 @@ A `Policy` is the whole file with its defaults filled in. `Rights` are what one 
 entry, with the global lists where the entry leaves them out. `Rights` None: no socket.
 """
 from dataclasses import dataclass, field
+from typing import Final
 
 MINUTE_S = 60
 HOUR_S = 3600
@@ -145,6 +146,9 @@ class Policy:
     warnings: tuple[str, ...] = ()
     problem: str = ""
     exceptions: bool = True
+
+
+DEFAULTS: Final = Policy()
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from eci_supervisor.linux.paths import DEFAULT_AUDIT_DIR, DEFAULT_STATE_DIR
 from eci_supervisor.model.state import Mode
 
-OURS = frozenset({"mode", "real-runtime", "state-dir", "audit-dir"})
+OURS = frozenset({"mode", "real-runtime", "state-dir", "audit-dir", "settings"})
 GLOBAL_VALUES = OURS | {"root", "log", "log-format", "criu", "rootless", "cgroup-manager"}
 GLOBAL_SWITCHES = frozenset({"debug", "systemd-cgroup", "version", "help", "v", "h", "V"})
 
@@ -46,6 +46,7 @@ class CommandLine:
     id: str
     root: str = ""
     real_runtime: str = ""
+    settings: str = ""
     options: Mapping[str, str] = field(default_factory=dict)
 
     def switched(self, name: str) -> bool:
@@ -72,7 +73,8 @@ def parse(program: str, words: Sequence[str]) -> CommandLine:
         mode=_mode(program, found.get("mode")), state_dir=_directory("--state-dir", found.get("state-dir", DEFAULT_STATE_DIR)),
         audit_dir=_directory("--audit-dir", found.get("audit-dir", DEFAULT_AUDIT_DIR)), before=tuple(before), command=command,
         words=tuple(words[at:]), id=_container_id(command, operands), root=found.get("root", ""),
-        real_runtime=found.get("real-runtime", ""), options=options)
+        real_runtime=found.get("real-runtime", ""),
+        settings=_directory("--settings", found["settings"]) if found.get("settings") else "", options=options)
 
 
 def log_of(words: Sequence[str]) -> tuple[str, bool]:

@@ -12,6 +12,7 @@ from eci_supervisor.oci.joins import Identities
 from eci_supervisor.oci.plan import Plan
 from eci_supervisor.oci.refusals import Refused
 from eci_supervisor.oci.report import Reporter
+from eci_supervisor.oci.restricted import Ground
 from eci_supervisor.oci.rewrite import rewritten
 from eci_supervisor.oci.spec import Mount, Spec
 from eci_supervisor.oci.stage import Staged, StageRequest, enter_private_namespace, overlay_work, stage
@@ -28,13 +29,21 @@ def assemble(call: Call, spec: Spec, ids: Identities, rootfs: str, report: Repor
     enter_private_namespace()
     staged = stage(StageRequest(
         rootfs=rootfs, read_only=spec.root_read_only, ids=ids.range, mounts=absolute_sources(spec, call.bundle),
-        stage_dir=call.state_dir.staging, propagation=spec.propagation, working_directory=spec.working_directory))
+        stage_dir=call.state_dir.staging, binds=call.decided.policy.binds, ground=ground(call), propagation=spec.propagation,
+        working_directory=spec.working_directory))
     for warning in staged.warnings:
         report.warning(warning)
     write_file(call.directory.config, rewritten(spec, plan(call, spec, ids, staged, state)).to_bytes())
     mount(call.directory.config, call.config, "", MS_BIND)
     store(call.directory, replace(state, rootfs=staged.rootfs, late_binds=staged.late))
     return staged
+
+
+def ground(call: Call) -> Ground:
+    decided = call.decided
+    relay = call.directory.docker_socket if decided.rights is not None else ""
+    return Ground(container=call.line.id, bundle=os.path.realpath(call.bundle), data_root=decided.data_root,
+                  engine=decided.policy.socket.engine, state_dir=call.state_dir.path, relay=relay)
 
 
 def absolute_sources(spec: Spec, bundle: str) -> tuple[Mount, ...]:

@@ -8,13 +8,13 @@
 
 With IDENTITY a set-uid file that container root makes is host root's: hence only where nobody on the host could run it.
 """
-from collections.abc import Container
 from dataclasses import dataclass
 from enum import Enum, auto
 
 from eci_supervisor.idmap.maps import Extent, IdMaps, shifted
 from eci_supervisor.linux import mount_flags as flags
 from eci_supervisor.model.ids import IdRange
+from eci_supervisor.model.settings import BindRules
 
 
 class Mapping(Enum):
@@ -35,9 +35,9 @@ class Source:
     private: bool
 
 
-def mapping(source: Source, listed: Container[str]) -> Mapping:
-    """The row of the table; `listed` is `bindMounts.identity` of the settings."""
-    if source.private or source.path in listed:
+def mapping(source: Source, rules: BindRules) -> Mapping:
+    """The row of the table, or with `bindMounts.idmap` "identity" the first one for every source."""
+    if source.private or source.path in rules.identity or not rules.owner:
         return Mapping.IDENTITY
     return Mapping.PLAIN if source.uid == 0 else Mapping.OWNER
 

@@ -8,12 +8,13 @@ from eci_supervisor.linux.devices import is_null, private_null
 from eci_supervisor.linux.paths import ContainerDir, StateDir
 from eci_supervisor.model.ids import IdRange
 from eci_supervisor.oci.argv import CommandLine
+from eci_supervisor.oci.decided import NOTHING_DECIDED, Decided
 from eci_supervisor.oci.runtimes import RealRuntime
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A call of create, run or exec: what the command line says, made absolute; front: eci-runc's own path."""
+    """A call of create, run or exec: what the command line says, made absolute; front: eci-runc's own path; decided: of create and run."""
 
     line: CommandLine
     runtime: RealRuntime
@@ -22,6 +23,7 @@ class Call:
     bundle: str
     state_dir: StateDir
     key: str
+    decided: Decided = NOTHING_DECIDED
 
     @property
     def directory(self) -> ContainerDir:

@@ -51,6 +51,7 @@ class Making:
         self._ids = identities(spec, Leases(call.state_dir), call.key)
         first = first_state(call, spec, self._ids)
         store(call.directory, first)
+        call.decided.store(call.directory)
         self._supervisor = client.request_spawn(call.state_dir, call.key)
         # Half of what create imports, done while the supervisor starts.
         from eci_supervisor.oci.assemble import assemble

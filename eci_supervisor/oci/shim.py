@@ -12,6 +12,7 @@ from eci_supervisor.linux.paths import StateDir
 from eci_supervisor.model.state import container_key
 from eci_supervisor.oci import argv
 from eci_supervisor.oci.call import Call
+from eci_supervisor.oci.recorded import recorded
 from eci_supervisor.oci.refusal import StageRefused
 from eci_supervisor.oci.refusals import Refused, check_command, check_host
 from eci_supervisor.oci.report import Reporter
@@ -26,12 +27,13 @@ def main() -> NoReturn:
     front, real, program, *words = sys.argv[1:]
     log, json_log = argv.log_of(words)
     report = Reporter("", "", log, json_log)
+    line = None
     try:
         line = argv.parse(program, words)
         report = Reporter(line.command, line.id, log, json_log)
         code = dispatch(front, real, line, report)
     except ONE_SENTENCE as error:
-        report.error(str(error))
+        report.error(recorded(error, line) if line is not None else str(error))
         code = 1
     except OSError as error:
         report.error(sentence(error))
@@ -74,9 +76,11 @@ def made(call: Call, report: Reporter) -> int:
     from eci_supervisor.oci.create import create, make
     from eci_supervisor.oci.refusals import check_spec
     from eci_supervisor.oci.run import run
+    from eci_supervisor.oci.settled import settled
 
     spec = read_spec(call.config)
     check_spec(spec, look(spec), pool(text_of("/etc/subuid"), text_of("/etc/subgid")).areas)
+    call, spec = settled(call, spec, report)
     return make(call, spec, report, run if call.line.command == "run" else create)
 
 

@@ -15,6 +15,7 @@ from eci_supervisor.linux.mount_api import clone_tree, mount_setattr
 from eci_supervisor.linux.mount_flags import MOUNT_ATTR_NODEV, MS_PRIVATE
 from eci_supervisor.linux.openat2 import AT_FDCWD, RESOLVE_NO_MAGICLINKS, openat2
 from eci_supervisor.model.ids import IdRange
+from eci_supervisor.model.settings import BindRules
 from eci_supervisor.mounts.mountinfo import MountEntry
 from eci_supervisor.oci.binds import BindFlags, Source, bind_flags, mapping, maps, plain_warning
 from eci_supervisor.oci.refusal import StageRefused
@@ -37,10 +38,15 @@ class Clone:
 
 @dataclass(frozen=True, slots=True)
 class SourceRules:
-    """What all binds of a container have in common. `user_namespace` gives an fd for maps, the same one for the same maps."""
+    """What all binds of a container have in common.
+
+    judge: raises PolicyRefused for an opened source, its path as written, and whether it is to be read-only; user_namespace: gives an
+    fd for maps, the same one for the same maps.
+    """
 
     ids: IdRange
-    listed: frozenset[str]
+    binds: BindRules
+    judge: Callable[[OwnedFd, str, bool], None]
     table: tuple[MountEntry, ...]
     user_namespace: Callable[[IdMaps], int]
 
@@ -49,6 +55,7 @@ def clone_source(mount: Mount, rules: SourceRules) -> Clone:
     """Opens the source of a bind and makes its clone. Raises StageRefused."""
     flags = bind_flags(mount.options)
     with _opened(mount.source) as fd:
+        rules.judge(fd, mount.source, flags.read_only)
         status = os.stat(fd.fileno())
         if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
             return _device(fd, mount.source, flags)
@@ -112,12 +119,12 @@ def _idmapped(tree: OwnedFd, source: str, path: str, lines: list[MountEntry], ru
     Of a detached tree the kernel changes the root alone, or all mounts in one call. So mounts below get the same map, or none.
     """
     root, below = _described(tree, source, path, lines)
-    chosen = mapping(root, rules.listed)
+    chosen = mapping(root, rules.binds)
     wanted = maps(chosen, root, rules.ids)
     if wanted is None:
         yield plain_warning(root)
         return
-    alike = all(maps(mapping(one, rules.listed), one, rules.ids) == wanted for one in below)
+    alike = all(maps(mapping(one, rules.binds), one, rules.ids) == wanted for one in below)
     if alike and _set_map(tree, rules.user_namespace(wanted), recursive=bool(below), what=source):
         return
     if below and _set_map(tree, rules.user_namespace(wanted), recursive=False, what=source):

@@ -17,11 +17,13 @@ from eci_supervisor.linux.mount_api import mount, mount_setattr, move_mount
 from eci_supervisor.linux.mount_flags import MOUNT_ATTR_RDONLY, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, MS_SLAVE
 from eci_supervisor.linux.namespaces import CLONE_NEWNS, unshare
 from eci_supervisor.model.ids import IdRange
+from eci_supervisor.model.settings import BindRules
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.mounts.mountinfo import MountEntry, parse_mountinfo
 from eci_supervisor.oci.mountpoints import Rootfs
 from eci_supervisor.oci.placement import TREES, Place, Placement, is_below
 from eci_supervisor.oci.refusal import StageRefused
+from eci_supervisor.oci.restricted import Ground, Restrictions
 from eci_supervisor.oci.rootfs import stage_directory, stage_overlay, work_directory
 from eci_supervisor.oci.sources import REFUSED_TYPES, Clone, SourceRules, clone_source, mount_of
 from eci_supervisor.oci.spec import Mount
@@ -36,7 +38,7 @@ class StageRequest:
 
     rootfs: absolute; mounts: the spec's, in its order, sources of binds absolute; stage_dir: an empty directory that container root can
     reach (0711 all the way); propagation: linux.rootfsPropagation or ""; working_directory: made in a read-only rootfs, as the runtime
-    makes it in another; identity: `bindMounts.identity` of the settings.
+    makes it in another; binds: `bindMounts` of the settings; ground: what of the host is the container's own.
     """
 
     rootfs: str
@@ -44,9 +46,10 @@ class StageRequest:
     ids: IdRange
     mounts: tuple[Mount, ...]
     stage_dir: str
+    binds: BindRules
+    ground: Ground
     propagation: str = ""
     working_directory: str = "/"
-    identity: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +128,8 @@ class _Stage:
 
     def _clones(self, table: tuple[MountEntry, ...]) -> dict[int, Clone]:
         """A clone for each bind of the spec, by its index."""
-        rules = SourceRules(self.request.ids, self.request.identity, table, self.user_namespaces.fd)
+        judge = Restrictions(self.request.binds, self.request.ground, table).judge
+        rules = SourceRules(self.request.ids, self.request.binds, judge, table, self.user_namespaces.fd)
         clones = {}
         for index, wanted in enumerate(self.request.mounts):
             if wanted.is_bind:

@@ -2,7 +2,7 @@
 import difflib
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from pydantic_core import ErrorDetails, ValidationError
 
@@ -114,7 +114,7 @@ def _semantic(settings: Settings) -> Iterator[Problem]:
             yield Problem(f"eci.virtualNodes.max.{name}", "", f"no virtual sysctl has this name{meant}")
 
 
-def _commands(kind: str, commands: tuple[str, ...], where: str) -> Iterator[Problem]:
+def _commands(kind: Literal["deny", "allow"], commands: tuple[str, ...], where: str) -> Iterator[Problem]:
     for at, command in enumerate(commands):
         try:
             expanded(command, allow=kind == "allow")

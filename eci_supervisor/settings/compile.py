@@ -1,6 +1,7 @@
 """Checked settings as the policy that the runtime acts by: defaults filled in, lists expanded, lines kept for whoever explains. Pure."""
 from collections.abc import Iterator
 
+from eci_supervisor.docker.lists import taken_along
 from eci_supervisor.model.settings import (
     BindRules,
     CallRules,
@@ -93,15 +94,6 @@ def _warnings(settings: Settings) -> Iterator[str]:
     if mount is not None and mount.command_list.commands and not (mount.image_list.images or socket.images):
         yield "a commandList without an image in any list closes nothing: no container may mount the socket"
     commands = _commands((mount or SocketMount()).command_list)
-    if not commands.allow:
-        yield from (f"to deny {command} closes more: {cut}" for command, cut in CUTS.items() if command in commands.commands)
-
-
-CUTS = {
-    "container run": "container create, for both are one endpoint",
-    "container create": "container run, for both are one endpoint",
-    "container inspect": "container port, and container run in the foreground",
-    "container wait": "container run in the foreground",
-    "container attach": "container run in the foreground",
-    "system prune": "the prunes of containers, images, networks, volumes and builds",
-}  # fmt: skip
+    along = sorted(taken_along(commands.commands)) if not commands.allow else []
+    if along:
+        yield f"the commandList takes along, for they share endpoints with what it denies: {', '.join(along)}"

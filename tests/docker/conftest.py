@@ -23,7 +23,8 @@ BEFORE = frozenset(process.pid for process in host.processes(programs=OUR_PROGRA
 def daemon() -> Iterator[Engine]:
     directory = Path(tempfile.mkdtemp(prefix="eci-", dir="/tmp"))
     directory.chmod(0o711)
-    engine = Engine(directory, "runc" if PLAIN else "eci-runc", (f"--state-dir={directory}/s", f"--audit-dir={directory}/audit"))
+    engine = Engine(directory, "runc" if PLAIN else "eci-runc", (f"--state-dir={directory}/s", f"--audit-dir={directory}/audit",
+                                                                         f"--settings={directory}/admin-settings.json"))
     engine.start()
     try:
         engine.import_image(make_root(directory / "image"), "box", 'CMD ["sh"]', "ENV PATH=/bin")

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from eci_supervisor.linux.mount_api import mount
 from eci_supervisor.model.ids import IdRange
+from eci_supervisor.model.settings import BindRules
 from eci_supervisor.mounts.mountinfo import MountEntry
+from eci_supervisor.oci.restricted import Ground as HostGround
 from eci_supervisor.oci.spec import Mount
 from eci_supervisor.oci.stage import Staged, StageRequest, enter_private_namespace, mount_table, stage
 
@@ -64,7 +66,8 @@ class Ground:
     def stage(self, rootfs: Path, *mounts: Mount, read_only: bool = False, identity: frozenset[str] = frozenset()) -> Staged:
         enter_private_namespace()
         return stage(StageRequest(rootfs=str(rootfs), read_only=read_only, ids=IDS, mounts=mounts, stage_dir=f"{self.open}/run/stage",
-                                  identity=identity))
+                                  binds=BindRules(identity=identity),
+                                  ground=HostGround(container="", bundle="/nowhere", data_root="", engine="", state_dir="/nowhere")))
 
 
 @contextmanager

@@ -67,12 +67,18 @@ class Runtime:
     def audit_dir(self) -> Path:
         return self.directory / "audit"
 
+    @property
+    def settings(self) -> Path:
+        """The admin's file, absent unless a test writes it: never this host's own."""
+        return self.directory / "admin-settings.json"
+
     def argv(self) -> list[str]:
         script = " ".join((WITHOUT_V2 if self.real == "crun" else "", self.before)).strip()
         prefix = ["unshare", "--mount", "--propagation=slave", "sh", "-ec", f'{script} exec "$@"', "sh"] if script else []
         if self.plain:
             return [*prefix, self.real, f"--root={self.root}"]
-        ours = [f"--state-dir={self.state_dir}", f"--audit-dir={self.audit_dir}", f"--real-runtime={self.program()}", f"--mode={self.mode}"]
+        ours = [f"--state-dir={self.state_dir}", f"--audit-dir={self.audit_dir}", f"--real-runtime={self.program()}", f"--mode={self.mode}",
+                f"--settings={self.settings}"]
         return [*prefix, str(ECI_RUNC), *ours, f"--root={self.root}"]
 
     def program(self) -> str:

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from eci_supervisor.idmap.maps import Extent, shifted
 from eci_supervisor.linux import mount_flags as flags
 from eci_supervisor.model.ids import IdRange
+from eci_supervisor.model.settings import BindRules
 from eci_supervisor.oci.binds import Mapping, Source, bind_flags, mapping, maps, plain_warning
 
 IDS = IdRange(100_000)
@@ -23,7 +24,7 @@ NODEV = flags.MOUNT_ATTR_NODEV
     (Source("/srv/listed", 1000, 0, private=False), Mapping.IDENTITY),
 ])  # fmt: skip
 def test_the_table(source: Source, expected: Mapping) -> None:
-    assert mapping(source, frozenset({"/srv/listed"})) is expected
+    assert mapping(source, BindRules(identity=frozenset({"/srv/listed"}))) is expected
 
 
 def test_identity_is_the_containers_own_map_and_plain_is_none() -> None:

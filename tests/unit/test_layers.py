@@ -14,21 +14,23 @@ NAME = "eci_supervisor"
 MAINS = {"oci.shim", "supervisor", "forkserver.main", "control.cli"}
 ADAPTERS = {
     "cgroup.delegate", "cgroup.reader", "cgroup.tasks",
-    "control.client", "control.doctor", "control.follow", "control.listing", "control.render", "control.report", "control.server",
+    "control.client", "control.doctor", "control.follow", "control.listing", "control.options", "control.policy", "control.render",
+    "control.report", "control.server",
     "forkserver.client", "forkserver.freshness", "forkserver.home", "forkserver.namespace", "forkserver.peers", "forkserver.plug",
     "forkserver.reclaim", "forkserver.server", "forkserver.warm",
     "idmap.leases", "idmap.userns",
     "life.alone", "life.cgroups", "life.container", "life.ends", "life.log", "life.mounter", "life.nodes", "life.record", "life.sysinfo",
     "life.vetting",
     "mounts.mounter",
-    "observe.audit", "observe.journal",
-    "oci.ask", "oci.assemble", "oci.bundle", "oci.call", "oci.child", "oci.claim", "oci.create", "oci.exec_", "oci.features", "oci.joins",
-    "oci.mountpoints", "oci.report", "oci.rootfs", "oci.run", "oci.sources", "oci.stage", "oci.undo",
-    "procfs.accounts_family",
-    "procfs.cpu_family", "procfs.fuse_library", "procfs.load_family", "procfs.native", "procfs.numa_family", "procfs.readings",
-    "procfs.sampler", "procfs.snapshots", "procfs.tunables", "procfs.view",
+    "observe.audit", "observe.journal", "observe.refusals",
+    "oci.ask", "oci.assemble", "oci.bundle", "oci.call", "oci.child", "oci.claim", "oci.create", "oci.decided", "oci.exec_",
+    "oci.features", "oci.joins", "oci.mountpoints", "oci.recorded", "oci.report", "oci.restricted", "oci.rootfs", "oci.run",
+    "oci.settled", "oci.sources", "oci.stage", "oci.undo",
+    "procfs.accounts_family", "procfs.cpu_family", "procfs.fuse_library", "procfs.load_family", "procfs.native", "procfs.numa_family",
+    "procfs.readings", "procfs.sampler", "procfs.snapshots", "procfs.tunables", "procfs.view",
     "seccomp.callers", "seccomp.depth", "seccomp.effects", "seccomp.events", "seccomp.listener", "seccomp.machine", "seccomp.repeats",
     "seccomp.ring", "seccomp.serve",
+    "settings.store",
 }  # fmt: skip
 PURE_LINUX = {"linux.paths", "linux.mount_flags"}  # names and numbers, no calls
 KERNEL = re.compile(r"native|linux(\..*)?")
@@ -37,7 +39,7 @@ IO = {"os", "io", "socket", "subprocess", "time", "logging", "trio", "asyncio", 
       "threading", "multiprocessing", "pathlib", "sys", "click", "rich"}  # fmt: skip
 # They ask for constants of the machine: its name, which is an ABI's; its possible CPUs, from which a range follows; the size of a page.
 PURE_ALL_THE_SAME = {("policy.arch", "os"), ("procfs.nodes.sysctl", "os"), ("procfs.nodes.vmstat", "mmap")}
-ONE_IMPORTER = {"pyfuse3": "procfs.view", "pyseccomp": "policy.arch", "eci_supervisor._native": "native"}
+ONE_IMPORTER = {"pydantic": "settings.schema", "pyfuse3": "procfs.view", "pyseccomp": "policy.arch", "eci_supervisor._native": "native"}
 
 
 def module_name(path: Path) -> str:

@@ -1,0 +1,96 @@
+"""What the admin's policy decides about one container before it is made: its mode, its socket, what its supervisor goes by."""
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from eci_supervisor.linux.openat2 import AT_FDCWD, RESOLVE_NO_MAGICLINKS, openat2
+from eci_supervisor.linux.paths import ContainerDir, StateDir
+from eci_supervisor.model.settings import DEFAULTS, Policy, Rights
+from eci_supervisor.model.state import Mode
+from eci_supervisor.oci.claim import write_file
+from eci_supervisor.oci.refusal import PolicyRefused
+from eci_supervisor.oci.spec import Json, Spec
+from eci_supervisor.settings.wire import policy_to_bytes, rights_to_bytes
+
+ENGINES_MOUNTS = {"/etc/hostname": "hostname", "/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf", "/dev/shm": "mounts/shm"}
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """policy: in force; rights: of its Docker socket, None where it mounts none; data_root: its engine's, "" where that is not known."""
+
+    policy: Policy = DEFAULTS
+    rights: Rights | None = None
+    data_root: str = ""
+
+    def store(self, directory: ContainerDir) -> None:
+        """For the supervisor, which reads them before it says ready."""
+        write_file(directory.policy, policy_to_bytes(self.policy))
+        if self.rights is not None:
+            write_file(directory.rights, rights_to_bytes(self.rights))
+
+
+NOTHING_DECIDED: Final = Decided()
+
+
+def mode(policy: Policy, asked: Mode) -> Mode:
+    """The file's, then the runtime's arguments', unless the file locks. Raises PolicyRefused."""
+    chosen = Mode(policy.mode) if policy.mode else Mode.ECI if policy.locked else asked
+    if chosen is Mode.SYSTEM and not policy.exceptions:
+        raise PolicyRefused(f"enhanced container isolation: {policy.problem}", "settings.invalid", "")
+    return chosen
+
+
+def decided(spec: Spec, container: str, policy: Policy, state_dir: StateDir, directory: ContainerDir,
+            right: Callable[[str, Policy, StateDir], Rights]) -> tuple[Spec, Decided]:
+    """The spec with the relay's socket in place of the engine's, and the decision.
+
+    `right` asks whose image it is, and is called only if the engine's socket is wanted. Raises PolicyRefused.
+    """
+    root = data_root(spec, container)
+    wanted = engine_mounts(spec, policy.socket.engine)
+    if not wanted:
+        return spec, Decided(policy, None, root)
+    if not policy.exceptions:
+        raise PolicyRefused(f"enhanced container isolation: {policy.problem}", "settings.invalid", "")
+    rights = right(container, policy, state_dir)
+    return with_sources(spec, wanted, directory.docker_socket), Decided(policy, rights, root)
+
+
+def engine_mounts(spec: Spec, engine: str) -> tuple[int, ...]:
+    """The indices of binds whose source is the engine's socket, by whatever path. What changes until it is bound is judged again then."""
+    try:
+        sought = os.stat(engine)
+    except OSError:
+        return ()
+    return tuple(index for index, mount in enumerate(spec.mounts) if mount.is_bind and _is(mount.source, sought))
+
+
+def _is(source: str, sought: os.stat_result) -> bool:
+    try:
+        with openat2(AT_FDCWD, source, os.O_PATH, RESOLVE_NO_MAGICLINKS) as fd:
+            found = os.stat(fd.fileno())
+    except OSError:  # staging says what is wrong with it
+        return False
+    return stat.S_ISSOCK(found.st_mode) and (found.st_dev, found.st_ino) == (sought.st_dev, sought.st_ino)
+
+
+def with_sources(spec: Spec, indices: tuple[int, ...], source: str) -> Spec:
+    """The spec with another source of these mounts."""
+    mounts = spec.get("mounts")
+    changed: list[Json] = []
+    for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
+        changed.append({**mount, "source": source} if index in indices and isinstance(mount, dict) else mount)
+    return spec.put("mounts", value=changed)
+
+
+def data_root(spec: Spec, container: str) -> str:
+    """Docker's data root, as the files it makes for each container tell; the id in them is nobody's to choose. "" for other engines."""
+    for mount in spec.mounts:
+        name = ENGINES_MOUNTS.get(mount.destination)
+        tail = f"/containers/{container}/{name}"
+        if name and container and mount.source.startswith("/") and mount.source.endswith(tail):
+            return os.path.realpath(mount.source.removesuffix(tail) or "/").rstrip("/")
+    return ""

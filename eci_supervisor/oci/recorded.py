@@ -1,0 +1,41 @@
+"""A refusal at create, told to the audit file; its id ends the sentence that the user sees."""
+from eci_supervisor.linux.paths import StateDir
+from eci_supervisor.oci.argv import CommandLine
+from eci_supervisor.oci.refusal import PolicyRefused, StageRefused
+from eci_supervisor.oci.refusals import Refused
+from eci_supervisor.oci.report import one_line
+from eci_supervisor.settings.store import loaded, settings_file
+
+SHARED = "eci-runc containers can't share"
+
+
+def recorded(error: Exception, line: CommandLine) -> str:
+    """The sentence for the user; with an id if a policy, ours or the admin's, says no."""
+    sentence = str(error)
+    match error:
+        case PolicyRefused():
+            return with_id(sentence, line, error.code, error.where, "deny")
+        case Refused() if SHARED in sentence:
+            return with_id(sentence, line, "namespace.shared", "", "deny")
+        case Refused() | StageRefused():
+            return with_id(sentence, line, "create.refused", "", "deny")
+        case _:
+            return sentence
+
+
+def with_id(sentence: str, line: CommandLine, code: str, where: str, verdict: str) -> str:
+    from eci_supervisor.observe import refusals  # a create that succeeds has nothing to record
+
+    event = refusals.refusal(line.id, line.root, line.command, one_line(sentence), code, place(line, where), verdict)
+    written = refusals.write(line.audit_dir, event)
+    return f"{sentence} [{written}]" if written else sentence
+
+
+def place(line: CommandLine, where: str) -> dict[str, str]:
+    """Which line of which file says so."""
+    file = settings_file(line.settings)
+    policy = loaded(StateDir(line.state_dir).policy)
+    found = {"settings": where, "file": file}
+    if policy is not None and where in policy.lines:
+        found["line"] = str(policy.lines[where])
+    return found
