@@ -21,5 +21,5 @@ def directory() -> Path:
 def built(source: Path) -> str:
     """The program that `source` is, compiled; its headers may be native/'s."""
     output = directory() / source.stem
-    subprocess.run(["cc", "-O2", f"-I{NATIVE}", "-o", str(output), str(source)], check=True)
+    subprocess.run(["cc", "-O2", "-pthread", f"-I{NATIVE}", "-o", str(output), str(source)], check=True)
     return str(output)

@@ -3,7 +3,9 @@ from importlib import import_module
 
 from bench.harness import Bench
 
-MODULES: tuple[str, ...] = ("notified_call", "untrapped", "docker_run", "commands", "creates", "virtual_node", "proc_mount", "supervisor")
+MODULES: tuple[str, ...] = (
+    "notified_call", "flood", "untrapped", "docker_run", "commands", "creates", "virtual_node", "proc_mount", "supervisor",
+)
 
 
 def benches() -> tuple[Bench, ...]:

@@ -193,6 +193,13 @@ void eci_queue_close(struct eci_queue *queue);
 int eci_queue_put(struct eci_queue *queue, const struct eci_call *call);
 int eci_queue_take(struct eci_queue *queue, struct eci_call *call);
 
+/* What flood.c knows of the calls of one listener. */
+struct eci_flood {
+	uint64_t previous_ns;	/* when the call before was received, and whose it was */
+	uint32_t previous_tid, calls;
+};
+void eci_flood_rest(struct eci_flood *flood, const struct eci_call *call, int asked);
+
 /* One string to be read: `address` of the caller into `bytes`, as ECI_TEXT_BYTES says. */
 struct eci_read {
 	uint64_t address;

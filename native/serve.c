@@ -38,7 +38,7 @@ struct eci_server {
 	_Atomic int ending, done;
 	int error;			/* valid once done */
 	uint64_t timer_ns;		/* when the timer goes off */
-	uint64_t previous_ns;		/* when the call before was received */
+	struct eci_flood flood;
 	int64_t realtime_ns;		/* CLOCK_REALTIME less CLOCK_MONOTONIC */
 	_Atomic uint64_t reading_id;
 	_Atomic uint64_t answered, asked, failed, lost;
@@ -81,12 +81,9 @@ static void tell_texts(const struct eci_call *call, struct eci_event *event)
 /* Asked after the answer, so nobody waits for it, and not in a burst: there it would halve the rate. Python looks later at what is not
  * known here.
  */
-static uint32_t caller_uid(struct eci_server *server, const struct eci_call *call)
+static uint32_t caller_uid(const struct eci_server *server, const struct eci_call *call)
 {
-	uint64_t since_ns = call->received_ns - server->previous_ns;
-
-	server->previous_ns = call->received_ns;
-	return since_ns < BURST_NS ? UINT32_MAX : eci_caller_uid(call->tid);
+	return call->received_ns - server->flood.previous_ns < BURST_NS ? UINT32_MAX : eci_caller_uid(call->tid);
 }
 
 /* Answers the call in hand and records it. */
@@ -257,6 +254,7 @@ static void judge(struct eci_server *server, const struct seccomp_notif *notific
 		tell_machine(server, call);
 	else
 		answer(server, call, ECI_DENIED, row->error);
+	eci_flood_rest(&server->flood, call, row && row->action == ECI_ASK);
 }
 
 static int hung_up(int notify_fd)

@@ -1,14 +1,16 @@
 /* Both ends of a notified call.
  *
  *   notified_call caller SOCKET < program     loads the BPF program on stdin, sends the listener over SOCKET, then for each
- *                                             { uint32 count, uint32 pause_us } it receives there makes `count` calls of
- *                                             unshare(0) and sends back what each took, as uint64 nanoseconds
+ *                                             { uint32 count, uint32 pause_us, uint32 threads } it receives there makes `count`
+ *                                             calls of unshare(0), shared among so many threads, and sends back what each took,
+ *                                             as uint64 nanoseconds
  *   notified_call loop LISTENER               the tightest loop there is: RECV, SEND with CONTINUE
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -56,28 +58,62 @@ static int install(void)
 	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_NEW_LISTENER, &program);
 }
 
+struct share {
+	uint64_t *took;
+	uint32_t count, pause_us;
+	pthread_barrier_t *begin;
+};
+
+static void *make_calls(void *argument)
+{
+	const struct share *share = argument;
+	struct timespec pause = { .tv_nsec = (long)share->pause_us * 1000 };
+
+	pthread_barrier_wait(share->begin);
+	for (uint32_t i = 0; i < share->count; i++) {
+		uint64_t start;
+
+		if (share->pause_us)
+			nanosleep(&pause, NULL);
+		start = now_ns();
+		if (unshare(0))
+			_exit(2);
+		share->took[i] = now_ns() - start;
+	}
+	return NULL;
+}
+
+/* All but the first share are those of other threads. */
+static void make_round(uint64_t *took, uint32_t count, uint32_t pause_us, uint32_t threads)
+{
+	pthread_barrier_t begin;
+	struct share shares[threads];
+	pthread_t others[threads];
+
+	pthread_barrier_init(&begin, NULL, threads);
+	for (uint32_t i = 0; i < threads; i++) {
+		shares[i] = (struct share){ took + i * (count / threads), count / threads, pause_us, &begin };
+		if (i && pthread_create(&others[i], NULL, make_calls, &shares[i]))
+			_exit(4);
+	}
+	make_calls(&shares[0]);
+	for (uint32_t i = 1; i < threads; i++)
+		pthread_join(others[i], NULL);
+	pthread_barrier_destroy(&begin);
+}
+
 static int caller(int connection)
 {
 	int listener = install();
-	uint32_t wanted[2];
+	uint32_t wanted[3];
 
 	if (listener < 0 || send_fd(connection, listener) < 0)
 		return 1;
 	close(listener);
 	while (recv(connection, wanted, sizeof(wanted), MSG_WAITALL) == sizeof(wanted)) {
-		struct timespec pause = { .tv_nsec = (long)wanted[1] * 1000 };
 		uint64_t *took = calloc(wanted[0], sizeof(*took));
 
-		for (uint32_t i = 0; i < wanted[0]; i++) {
-			uint64_t start;
-
-			if (wanted[1])
-				nanosleep(&pause, NULL);
-			start = now_ns();
-			if (unshare(0))
-				return 2;
-			took[i] = now_ns() - start;
-		}
+		make_round(took, wanted[0], wanted[1], wanted[2]);
 		for (size_t sent = 0, all = wanted[0] * sizeof(*took); sent < all;) {
 			ssize_t n = write(connection, (char *)took + sent, all - sent);
 

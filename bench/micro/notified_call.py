@@ -2,6 +2,8 @@
 
 Both have a caller of their own under the same filter. The busy row is about the GIL: a Python thread of this process computes 20 ms
 of every 40 while either side is measured, so that both have the same cores to share with it.
+
+The rows of several threads are bursts: what native/flood.c does to threads that never stop is the last row's, which has no goal.
 """
 import os
 import socket
@@ -45,8 +47,8 @@ def bpf() -> bytes:
 
 
 @contextmanager
-def calling() -> Iterator[tuple[OwnedFd, Callable[[int, int], Sequence[float]]]]:
-    """A caller's listener, and a function of count and pause in µs that gives what each call took."""
+def calling() -> Iterator[tuple[OwnedFd, Callable[[int, int, int], Sequence[float]]]]:
+    """A caller's listener, and a function of count, pause in µs and threads that gives what each call took."""
     if os.geteuid() != 0:
         raise UnavailableError("not root")
     ours, theirs = socket.socketpair()
@@ -57,8 +59,8 @@ def calling() -> Iterator[tuple[OwnedFd, Callable[[int, int], Sequence[float]]]]
         theirs.close()
         _, fds, _ = receive_with_fds(ours, 1, 1)
 
-        def calls(count: int, pause_us: int) -> Sequence[float]:
-            ours.sendall(struct.pack("=II", count, pause_us))
+        def calls(count: int, pause_us: int, threads: int) -> Sequence[float]:
+            ours.sendall(struct.pack("=III", count, pause_us, threads))
             taken = b""
             while len(taken) < count * 8:
                 taken += ours.recv(1 << 20)
@@ -108,22 +110,22 @@ def busy() -> Iterator[None]:
 
 
 @contextmanager
-def serving_thread(count: int, pause_us: int) -> Iterator[Round]:
+def serving_thread(count: int, pause_us: int, threads: int = 1) -> Iterator[Round]:
     with ExitStack() as ended:  # the caller first: the serving thread ends when its listener hangs up
         caller = ExitStack()
         listener, calls = caller.enter_context(calling())
         ended.enter_context(served(listener))
         ended.enter_context(caller)
-        yield lambda: calls(count, pause_us)
+        yield lambda: calls(count, pause_us, threads)
 
 
 @contextmanager
-def tight_loop(count: int, pause_us: int) -> Iterator[Round]:
+def tight_loop(count: int, pause_us: int, threads: int = 1) -> Iterator[Round]:
     with calling() as (listener, calls):
         loop = subprocess.Popen([built(SOURCE), "loop", str(listener.fileno())], pass_fds=[listener.fileno()])
         listener.close()
         try:
-            yield lambda: calls(count, pause_us)
+            yield lambda: calls(count, pause_us, threads)
         finally:
             loop.kill()
             loop.wait()
@@ -135,6 +137,14 @@ def while_busy(side: Callable[[int, int], AbstractContextManager[Round]], count:
         yield once
 
 
+BURST = 480
+
+
+def threads_row(name: str, count: int, threads: int) -> Bench:
+    return Bench(name, ours=Variant("serving thread", lambda: serving_thread(count, 0, threads)),
+                 reference=Variant("C loop", lambda: tight_loop(count, 0, threads)))
+
+
 BENCHES = (
     Bench("answered call, hot", goals=(ratio(P50, 1.10),),
           ours=Variant("serving thread", lambda: serving_thread(20_000, 0)), reference=Variant("C loop", lambda: tight_loop(20_000, 0))),
@@ -143,4 +153,6 @@ BENCHES = (
     Bench("answered call, Python busy", goals=(ratio(P99, 3.0),),
           ours=Variant("serving thread", lambda: while_busy(serving_thread, 20_000, 0)),
           reference=Variant("C loop", lambda: tight_loop(20_000, 0))),
+    *(threads_row(f"answered call, {threads} thread{'s' * (threads > 1)}, a burst", BURST, threads) for threads in (1, 4, 16)),
+    threads_row("answered call, 16 threads without end", 16_000, 16),
 )

@@ -14,8 +14,12 @@ SERVER = "server"
 LIMITED = frozenset({"memory", "pids", "cpu"})
 PIDS_MAX = b"512"  # one thread for each listener, that is for each exec that runs; the mounter and its children
 MEMORY_MAX = b"268435456"  # bytes; an idle supervisor has about 6 MiB of its own
-LIMITS_V1 = (("memory", "memory.limit_in_bytes", MEMORY_MAX), ("pids", "pids.max", PIDS_MAX))
-LIMITS_V2 = (("memory.max", MEMORY_MAX), ("pids.max", PIDS_MAX))
+CPU_PERIOD_US, CPU_QUOTA_US = b"100000", b"100000"  # one CPU: what a container asks of us takes no more from the others
+LIMITS_V1 = (
+    ("memory", "memory.limit_in_bytes", MEMORY_MAX), ("pids", "pids.max", PIDS_MAX),
+    ("cpu", "cpu.cfs_period_us", CPU_PERIOD_US), ("cpu", "cpu.cfs_quota_us", CPU_QUOTA_US),
+)
+LIMITS_V2 = (("memory.max", MEMORY_MAX), ("pids.max", PIDS_MAX), ("cpu.max", CPU_QUOTA_US + b" " + CPU_PERIOD_US))
 
 
 @dataclass(frozen=True, slots=True)
