@@ -7,7 +7,7 @@
 | eci.h (between its markers), EXTENSION | eci_supervisor/_native.abi3.so     |
 | fuse_session.c                  | eci_supervisor/libeci-fuse.so             |
 | MOUNTER                         | eci_supervisor/bin/eci-mounter            |
-| front.c                         | eci_supervisor/bin/eci-runc, and bin/ of the environment it is installed in |
+| FRONT                           | eci_supervisor/bin/eci-runc, and bin/ of the environment it is installed in |
 """
 import os
 import re
@@ -23,6 +23,7 @@ NATIVE = Path(__file__).resolve().parent
 PACKAGE = NATIVE.parent / "eci_supervisor"
 MOUNTER = ("mounter.c", "join.c", "tree.c", "first.c", "walk.c", "emulate.c")
 VERSION = re.search(r'VERSION = "(.*)"', (PACKAGE / "__init__.py").read_text())[1]  # type: ignore[index] # it is there
+FRONT = ("front.c", "call.c")
 EXTENSION = ("flood.c", "policy.c", "serve.c", "queue.c", "ring.c", "sysinfo.c", "tracee.c")
 CFLAGS = ("-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-fstack-protector-strong",
           "-D_FORTIFY_SOURCE=2", "-fno-plt", f'-DECI_VERSION="{VERSION}"')
@@ -78,7 +79,7 @@ def build_all() -> None:
         compile_c(PACKAGE / "libeci-fuse.so", shim, "-shared", "-fPIC", "-Wl,--no-as-needed", *pkg_config("--cflags", "--libs", "fuse3"))
     if mounter := existing(MOUNTER):
         compile_c(PACKAGE / "bin" / "eci-mounter", mounter, "-static")
-    if front := existing(("front.c",)):
+    if front := existing(FRONT):
         compile_c(PACKAGE / "bin" / "eci-runc", front, "-static")
 
 

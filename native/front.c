@@ -2,35 +2,34 @@
  *
  * Engines call a runtime some ten times in a container's life, and only create, run and exec need thought. So this program, static and
  * without an interpreter, finds the command; hands everything else to the real runtime by execv, argv unchanged but for our own global
- * options; starts Python (eci_supervisor.oci.shim) for create, run and exec; and does the two small things in between itself:
+ * options; and carries out the others:
  *
+ *   create, run, exec          call.c: a process of the fork server's thinks, we run the real runtime
  *   delete                     the real delete as a child, then one packet to the fork server, which gives back what the container had
  *   --eci-hook SOCKET          the createRuntime hook of a create: the OCI state from stdin to the supervisor's control socket
  *
- * checkpoint, restore, a missing real runtime and a command line in doubt go to Python too, which refuses them in the engine's log.
+ * checkpoint, restore, a missing real runtime and a command line in doubt go to Python, which refuses them in the engine's log; it also
+ * starts the fork server where there is none.
  * Nothing here trusts a container: it reads its arguments, an engine's OCI state, and answers of our own processes.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <limits.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+#include "front.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 #define RECLAIM_TIMEOUT_S 2
 #define HOOK_TIMEOUT_S 25	/* less than the timeout of the hook itself, so that the sentence is ours */
 #define STATE_LIMIT (1 << 20)	/* an OCI state holds annotations, which users choose */
-
-#define STEP(function) "from eci_supervisor.oci.shim import " function "; " function "()"
 
 /* Global options of runc and crun, and ours, which the real runtime must not see. A value may stand in the next word. */
 static const struct option {
@@ -43,15 +42,9 @@ static const struct option {
 	{ "debug", 0, 0 }, { "systemd-cgroup", 0, 0 }, { "version", 0, 0 }, { "help", 0, 0 }, { "v", 0, 0 }, { "h", 0, 0 }, { "V", 0, 0 },
 };
 
-static const char *const PYTHONS[] = { "create", "run", "exec", "checkpoint", "restore" };
-
-struct command_line {
-	char **argv;		/* as we got it */
-	char **passed;		/* what the real runtime gets */
-	char **command;		/* in argv; its end if there is none */
-	int doubtful;		/* an option that we do not know stands before the command */
-	const char *real, *state_dir, *root;
-};
+/* What must not reach the real runtime as it is; the first of them are calls that can be carried out. */
+static const char *const OUR_COMMANDS[] = { "create", "run", "exec", "checkpoint", "restore" };
+#define CALLS 3
 
 static const struct option *known(const char *name)
 {
@@ -92,22 +85,29 @@ static void parse(struct command_line *line, char **argv)
 		word += apart;
 	}
 	line->command = word;
+	line->before = (size_t)(out - line->passed);
 	while ((*out++ = *word++))
 		;
 }
 
-/* Whether Python has to look at it. Behind an option that we do not know, what looks like the command may be that option's value:
+static int is_command(const char *word, size_t count)
+{
+	while (word && count--)
+		if (!strcmp(word, OUR_COMMANDS[count]))
+			return 1;
+	return 0;
+}
+
+/* Whether Python has to refuse it. Behind an option that we do not know, what looks like the command may be that option's value:
  * then one word that could make an unconfined process keeps the line from the real runtime.
  */
-static int needs_python(const struct command_line *line)
+static int is_refused(const struct command_line *line)
 {
 	char **word;
-	size_t i;
 
 	for (word = line->command; *word; word++) {
-		for (i = 0; i < sizeof(PYTHONS) / sizeof(*PYTHONS); i++)
-			if (!strcmp(*word, PYTHONS[i]))
-				return 1;
+		if (is_command(*word, sizeof(OUR_COMMANDS) / sizeof(*OUR_COMMANDS)))
+			return 1;
 		if (!line->doubtful)
 			return 0;
 	}
@@ -175,8 +175,7 @@ static int find_python(const char *self, char python[PATH_MAX])
 	return snprintf(python, PATH_MAX, "%s/python3", directory) < PATH_MAX && !access(python, X_OK) ? 0 : -ENOENT;
 }
 
-/* Runs one of the shim's functions in place of us: SELF REAL words…; REAL is "" where none was found. */
-static int exec_python(const char *code, const char *real, char **words)
+int exec_python(const char *code, const char *real, char **words)
 {
 	char self[PATH_MAX] = "", python[PATH_MAX];
 	size_t count = 0;
@@ -196,60 +195,6 @@ static int exec_python(const char *code, const char *real, char **words)
 	execv(python, argv);
 	fprintf(stderr, "eci-runc: %s: %s\n", python, strerror(errno));
 	return 1;
-}
-
-static int connected(const char *path, int type, time_t timeout_s)
-{
-	struct timeval timeout = { .tv_sec = timeout_s };
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int fd, error;
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	if (!setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout)) &&
-	    !setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof(timeout)) &&
-	    !connect(fd, (struct sockaddr *)&address, sizeof(address)))
-		return fd;
-	error = -errno;
-	close(fd);
-	return error;
-}
-
-static volatile pid_t child;
-
-static void forward(int number)
-{
-	if (child > 0)
-		kill(child, number);
-}
-
-/* Runs the real runtime to its end; signals sent to us are its. Returns its exit code as a shell would. */
-static int run_real(const char *real, char **argv)
-{
-	static const int FORWARDED[] = { SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 };
-	struct sigaction action = { .sa_handler = forward, .sa_flags = SA_RESTART };
-	int status;
-	size_t i;
-
-	child = fork();
-	if (child < 0)
-		return 1;
-	if (!child) {
-		execv(real, argv);
-		fprintf(stderr, "eci-runc: %s: %s\n", real, strerror(errno));
-		_exit(127);
-	}
-	for (i = 0; i < sizeof(FORWARDED) / sizeof(*FORWARDED); i++)
-		sigaction(FORWARDED[i], &action, NULL);
-	while (waitpid(child, &status, 0) < 0)
-		if (errno != EINTR)
-			return 1;
-	child = 0;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
 
 /* --root as the shim writes it: absolute, without a slash at its end; without --root the runtime's own default. */
@@ -303,7 +248,7 @@ static int delete(const struct command_line *line, const char *real)
 		else if ((*word)[0] != '-')
 			id = *word;
 	}
-	code = run_real(real, line->passed);
+	code = run_real(real, line->passed, -1);
 	if (!id || (code && !forced))
 		return code;
 	snprintf(root, sizeof(root), "%s/c", line->state_dir);
@@ -381,9 +326,11 @@ int main(int argc, char **argv)
 	parse(&line, argv);
 	if (line.real ? find_in_path(line.real, real) : find_in_path("runc", real) && find_in_path("crun", real))
 		return exec_python(STEP("main"), "", argv);
-	if (needs_python(&line))
-		return exec_python(STEP("main"), real, argv);
 	line.passed[0] = real;
+	if (is_command(*line.command, CALLS))
+		return call(&line, real);
+	if (is_refused(&line))
+		return exec_python(STEP("main"), real, argv);
 	if (*line.command && !strcmp(*line.command, "delete"))
 		return delete(&line, real);
 	execv(real, line.passed);

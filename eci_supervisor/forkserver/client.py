@@ -68,6 +68,11 @@ def ping(state_dir: StateDir) -> int:
     return pid
 
 
+def ensure(state_dir: StateDir) -> None:
+    """A server of our version runs when this returns. Raises ForkServerError."""
+    _connect(state_dir).close()
+
+
 def _ask(connection: socket.socket, request: Request, fds: tuple[int, ...]) -> None:
     with connection:
         match _answer(_send(connection, request, fds), ANSWER_DEADLINE_S):

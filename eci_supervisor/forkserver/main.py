@@ -15,12 +15,13 @@ from eci_supervisor.forkserver import namespace
 from eci_supervisor.forkserver.client import READY_FD
 from eci_supervisor.forkserver.home import Home, hierarchies
 from eci_supervisor.forkserver.plug import plugs
-from eci_supervisor.forkserver.server import IDLE_S, ForkServer
+from eci_supervisor.forkserver.server import IDLE_S, ForkServer, Work
 from eci_supervisor.forkserver.warm import warm_up
 from eci_supervisor.life.log import Log
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.paths import StateDir
 from eci_supervisor.linux.sockets import listen_unix
+from eci_supervisor.oci.creator import main as create
 from eci_supervisor.supervisor import main as supervise
 
 PR_SET_NAME = 15
@@ -39,7 +40,7 @@ def main() -> None:
     state_dir = StateDir(sys.argv[1])
     idle_s = float(sys.argv[2]) if len(sys.argv) > 2 else IDLE_S
     try:
-        log = Log(f"{state_dir.path}/fork.log", fresh=True)
+        log = Log(state_dir.fork_log, fresh=True)
         os.dup2(log.fileno(), 2)  # what Python says when it must end
         _leave_the_caller(state_dir, log)
         home = Home(hierarchies(_read("/proc/self/mountinfo")), log.warning)
@@ -56,7 +57,7 @@ def main() -> None:
     gc.freeze()  # the collector would write to each object's header, and so copy its page in each child
     os.write(ready.fileno(), b"ready\n")
     ready.close()
-    ForkServer(state_dir, listener, idle_s, home, supervise).run()
+    ForkServer(state_dir, listener, idle_s, home, Work(supervise, create)).run()
     del kept  # not before: until here a child may be forked
 
 

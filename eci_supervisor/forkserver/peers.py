@@ -10,11 +10,11 @@ from eci_supervisor.linux.sockets import receive_with_fds
 
 @dataclass(frozen=True, slots=True)
 class Child:
-    """A process we forked for a container: its supervisor, or one that reclaims it."""
+    """A process we forked: a container's supervisor, one that reclaims it, or a creator, whose container is not known to us (None)."""
 
     pid: int
     pidfd: OwnedFd
-    key: str
+    key: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Deferred:
 
 def receive(connection: socket.socket) -> tuple[bytes, list[OwnedFd]]:
     """One packet with the fds it carries. Raises OSError, ProtocolError if it was cut."""
-    packet, fds, flags = receive_with_fds(connection, protocol.MAX_PACKET_BYTES, protocol.WATCH_FDS, socket.MSG_DONTWAIT)
+    packet, fds, flags = receive_with_fds(connection, protocol.MAX_PACKET_BYTES, protocol.CALL_FDS, socket.MSG_DONTWAIT)
     if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
         raise ProtocolError("a packet longer than the protocol has")
     return packet, fds

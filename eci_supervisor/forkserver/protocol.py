@@ -6,9 +6,11 @@
 | reclaim, VERSION, ROOT, ID   |                 | ok or error, SENTENCE                          |
 | watch, VERSION, KEY          | 2 fds           | ok or error, SENTENCE                          |
 | ping, VERSION                |                 | ok, PID of the server                          |
+| call, VERSION, REAL, FRONT   | its fds 0 to 2  | run or become, NUMBERS, WORD…, with fds; exit, CODE; EOF: it died |
+| ended, CODE: eci-runc's answer to run | |                                                 |
 
 Where the versions differ every request but ping is answered by version, THEIRS. The answer to spawn comes from the supervisor
-itself. Only ProtocolError leaves the parsers.
+itself, those to call from a creator: native/call.c tells what they mean. Only ProtocolError leaves the parsers.
 """
 import re
 from dataclasses import dataclass
@@ -19,6 +21,7 @@ from eci_supervisor import VERSION
 MAX_PACKET_BYTES = 8192  # PATH_MAX twice: a --root and an id fit
 MAX_SENTENCE_BYTES = 4096
 WATCH_FDS = 2
+CALL_FDS = 3  # the most that come with a request
 KEY = re.compile(r"[0-9a-f]{20}")
 
 
@@ -53,6 +56,15 @@ class Ping:
 
 
 @dataclass(frozen=True, slots=True)
+class Call:
+    """create, run or exec. Comes with three fds: standard input, output and error."""
+
+    real: str
+    front: str
+    version: str = VERSION
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     pid: int
 
@@ -72,8 +84,29 @@ class OtherVersion:
     version: str
 
 
-Request: TypeAlias = Spawn | Reclaim | Watch | Ping
-Answer: TypeAlias = Ready | Failed | Done | OtherVersion
+@dataclass(frozen=True, slots=True)
+class Start:
+    """The real runtime is to be started. `how`: run or become; comes with an fd for each of `numbers`; no words: those of the call."""
+
+    how: str
+    numbers: tuple[int, ...] = ()
+    words: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Over:
+    code: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The real runtime has; said by eci-runc."""
+
+    code: int
+
+
+Request: TypeAlias = Spawn | Reclaim | Watch | Ping | Call
+Answer: TypeAlias = Ready | Failed | Done | OtherVersion | Start | Over | Ended
 
 
 def parse_request(packet: bytes) -> Request:
@@ -87,6 +120,8 @@ def parse_request(packet: bytes) -> Request:
             return Watch(key, version)
         case ["ping", version]:
             return Ping(version)
+        case ["call", version, real, front] if real.startswith("/") and front.startswith("/"):
+            return Call(real, front, version)
         case _:
             raise ProtocolError(f"no request of this protocol: {packet[:80]!r}")
 
@@ -101,6 +136,8 @@ def pack_request(request: Request) -> bytes:
             return _packet("watch", version, key)
         case Ping(version):
             return _packet("ping", version)
+        case Call(real, front, version):
+            return _packet("call", version, real, front)
 
 
 def parse_answer(packet: bytes) -> Answer:
@@ -116,6 +153,8 @@ def parse_answer(packet: bytes) -> Answer:
             return Failed(sentence)
         case ["version", version]:
             return OtherVersion(version)
+        case ["ended", code]:
+            return Ended(_number(code))
         case _:
             raise ProtocolError(f"no answer of this protocol: {packet[:80]!r}")
 
@@ -130,6 +169,12 @@ def pack_answer(answer: Answer) -> bytes:
             return _packet("error", one_line(sentence))
         case OtherVersion(version):
             return _packet("version", version)
+        case Start(how, numbers, words):
+            return _packet(how, " ".join(map(str, numbers)), *words)
+        case Over(code):
+            return _packet("exit", str(code))
+        case Ended(code):
+            return _packet("ended", str(code))
 
 
 def one_line(text: str) -> str:

@@ -7,7 +7,8 @@ import os
 import selectors
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NoReturn
 
 from eci_supervisor import VERSION
@@ -15,7 +16,7 @@ from eci_supervisor.forkserver import protocol, reclaim
 from eci_supervisor.forkserver.freshness import Freshness
 from eci_supervisor.forkserver.home import Home
 from eci_supervisor.forkserver.peers import Child, Deferred, Lingering, Pending, answer, receive
-from eci_supervisor.forkserver.protocol import Done, Failed, OtherVersion, Ping, ProtocolError, Reclaim, Spawn, Watch
+from eci_supervisor.forkserver.protocol import Call, Done, Failed, OtherVersion, Ping, ProtocolError, Reclaim, Request, Spawn, Watch
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.paths import StateDir
 from eci_supervisor.linux.sockets import peer_credentials
@@ -25,19 +26,25 @@ IDLE_S = 600.0
 REQUEST_DEADLINE_S = 5.0
 LINGER_S, LINGER_MOST_S = 0.02, 5.0
 MAX_PENDING = 64  # connections that have not asked yet; the oldest gives way
-Work = Callable[[socket.socket], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What forked processes do. supervise: (state directory, key, connection); create: (connection, REAL and FRONT of a call, its fds)."""
+
+    supervise: Callable[[StateDir, str, socket.socket], None]
+    create: Callable[[socket.socket, str, str, Sequence[OwnedFd]], None]
 
 
 class ForkServer:
-    """Listens, forks, reaps. `supervise` is what a forked supervisor runs: (state directory, key, connection)."""
+    """Listens, forks, reaps."""
 
-    def __init__(self, state_dir: StateDir, listener: socket.socket, idle_s: float, home: Home,
-                 supervise: Callable[[StateDir, str, socket.socket], None]) -> None:
+    def __init__(self, state_dir: StateDir, listener: socket.socket, idle_s: float, home: Home, work: Work) -> None:
         self._state_dir = state_dir
         self._listener = listener
         self._idle_s = idle_s
         self._home = home
-        self._supervise = supervise
+        self._work = work
         self._inode = _inode(state_dir.fork_socket)
         self._selector = selectors.DefaultSelector()
         self._freshness = Freshness()
@@ -127,13 +134,16 @@ class ForkServer:
             answer(connection, Failed(str(error)))
             connection.close()
             return
+        self._carry_out(request, connection, fds)
+
+    def _carry_out(self, request: Request, connection: socket.socket, fds: list[OwnedFd]) -> None:
         match request:
             case _ if request.version != VERSION:
                 answer(connection, OtherVersion(VERSION))
             case Ping():
                 answer(connection, Done(os.getpid()))  # stays open: the request proper follows
             case Spawn(key):
-                if child := self._fork(self._forget(connection), key, lambda open_: self._supervise(self._state_dir, key, open_)):
+                if child := self._fork(self._forget(connection), key, lambda open_: self._work.supervise(self._state_dir, key, open_)):
                     self._lingering.pop(key, None)
                     self._home.put(key, child)
             case Reclaim(root, container_id):
@@ -141,6 +151,11 @@ class ForkServer:
                 self._reclaim(root, container_id, self._forget(connection))
             case Watch(key):
                 answer(self._forget(connection), self._watch(key, fds))
+                connection.close()
+            case Call(real, front) if len(fds) == protocol.CALL_FDS:
+                self._fork(self._forget(connection), None, lambda open_: self._work.create(open_, real, front, fds))
+            case Call():
+                answer(self._forget(connection), Failed(f"call comes with {protocol.CALL_FDS} fds, not {len(fds)}"))
                 connection.close()
 
     def _watch(self, key: str, fds: list[OwnedFd]) -> Done | Failed:
@@ -180,7 +195,7 @@ class ForkServer:
         else:
             answer(connection, Done())
 
-    def _fork(self, connection: socket.socket, key: str, work: Work) -> int:
+    def _fork(self, connection: socket.socket, key: str | None, work: Callable[[socket.socket], None]) -> int:
         try:
             pid = os.fork()
         except OSError as error:
@@ -195,7 +210,7 @@ class ForkServer:
         self._selector.register(child.pidfd.fileno(), selectors.EVENT_READ, child)
         return pid
 
-    def _become_child(self, connection: socket.socket, work: Work) -> NoReturn:
+    def _become_child(self, connection: socket.socket, work: Callable[[socket.socket], None]) -> NoReturn:
         """In the child: closes all that is the server's, does its work, and never returns into the server's loop."""
         status = 1
         try:
@@ -216,7 +231,7 @@ class ForkServer:
         self._selector.unregister(child.pidfd.fileno())
         child.pidfd.close()
         del self._children[child.pid]
-        if not any(other.key == child.key for other in self._children.values()):
+        if child.key is not None and not any(other.key == child.key for other in self._children.values()):
             self._remove_cgroup(child.key)
             if status == 0:  # one that was killed may have left its container running
                 self._freshness.forget(child.key)

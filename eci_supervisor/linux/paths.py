@@ -24,6 +24,11 @@ class StateDir:
         return f"{self.path}/fork.lock"
 
     @property
+    def fork_log(self) -> str:
+        """What the fork server has to say."""
+        return f"{self.path}/fork.log"
+
+    @property
     def leases(self) -> str:
         return f"{self.path}/leases"
 

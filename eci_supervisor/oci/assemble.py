@@ -1,8 +1,7 @@
-"""What create does once a supervisor serves: the rootfs staged, config.json rewritten, both where the real runtime looks for them."""
+"""What create does while a supervisor starts: the rootfs staged, config.json rewritten, both where the real runtime looks for them."""
 import os
 from dataclasses import replace
 
-from eci_supervisor.life.record import load, store
 from eci_supervisor.linux.mount_api import MS_BIND, mount
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.oci.call import Call
@@ -10,23 +9,16 @@ from eci_supervisor.oci.claim import write_file
 from eci_supervisor.oci.features import seccomp_flags
 from eci_supervisor.oci.joins import Identities
 from eci_supervisor.oci.plan import Plan
-from eci_supervisor.oci.refusals import Refused
 from eci_supervisor.oci.report import Reporter
 from eci_supervisor.oci.restricted import Ground
 from eci_supervisor.oci.rewrite import rewritten
 from eci_supervisor.oci.spec import Mount, Spec
-from eci_supervisor.oci.stage import Staged, StageRequest, enter_private_namespace, overlay_work, stage
+from eci_supervisor.oci.stage import Staged, StageRequest, stage
 from eci_supervisor.policy.profile import seccomp_section
 
 
-def assemble(call: Call, spec: Spec, ids: Identities, rootfs: str, report: Reporter) -> Staged:
-    """Leaves us in the private mount namespace that the real runtime starts in. Raises what shim.main makes one sentence of."""
-    state = load(call.directory)  # the supervisor has put itself into it, and writes no more until the hook has run
-    if state is None:
-        raise Refused("its directory was removed while it was being made")
-    state = replace(state, overlay_work=overlay_work(rootfs))
-    store(call.directory, state)
-    enter_private_namespace()
+def assemble(call: Call, spec: Spec, ids: Identities, rootfs: str, state: ContainerState, report: Reporter) -> Staged:
+    """All of it in the caller's private mount namespace, in which the real runtime starts. Raises what told() makes one sentence of."""
     staged = stage(StageRequest(
         rootfs=rootfs, read_only=spec.root_read_only, ids=ids.range, mounts=absolute_sources(spec, call.bundle),
         stage_dir=call.state_dir.staging, binds=call.decided.policy.binds, ground=ground(call), propagation=spec.propagation,
@@ -35,7 +27,6 @@ def assemble(call: Call, spec: Spec, ids: Identities, rootfs: str, report: Repor
         report.warning(warning)
     write_file(call.directory.config, rewritten(spec, plan(call, spec, ids, staged, state)).to_bytes())
     mount(call.directory.config, call.config, "", MS_BIND)
-    store(call.directory, replace(state, rootfs=staged.rootfs, late_binds=staged.late))
     return staged
 
 

@@ -1,7 +1,7 @@
 """create: from an engine's bundle to a container of the real runtime's, as docs/architecture.md tells it step by step.
 
 Some facts about being killed. Each step leaves its record before its effect: the container's directory, then the lease, then state.json,
-then the supervisor, which ends when our connection to it does. Mounts are made in a mount namespace that dies with us. So
+then the supervisor, which ends when our connection to it does. Mounts are made in a mount namespace that dies with us and our caller. So
 `delete --force` finds everything, at whatever step we ended.
 """
 import os
@@ -9,15 +9,16 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 from eci_supervisor.control.protocol import Prove
 from eci_supervisor.forkserver import client
 from eci_supervisor.idmap.leases import Leases
-from eci_supervisor.life.record import store
+from eci_supervisor.life.record import load, store
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.oci import child
 from eci_supervisor.oci.ask import ask
+from eci_supervisor.oci.assemble import assemble
 from eci_supervisor.oci.bundle import root_directory
 from eci_supervisor.oci.call import Call, give_stdio
 from eci_supervisor.oci.claim import Claim, make_state_directory
@@ -26,10 +27,8 @@ from eci_supervisor.oci.plan import container_sysctls, mounts_cgroup, protected
 from eci_supervisor.oci.refusals import Refused
 from eci_supervisor.oci.report import Reporter
 from eci_supervisor.oci.spec import Spec
+from eci_supervisor.oci.stage import Staged, overlay_work
 from eci_supervisor.oci.undo import give_back
-
-if TYPE_CHECKING:
-    from eci_supervisor.oci.stage import Staged
 
 
 class Making:
@@ -41,6 +40,7 @@ class Making:
         self._spec = spec
         self._ids: Identities | None = None
         self._supervisor: socket.socket | None = None
+        self._supervised = False
         self._staged: Staged | None = None
         self._started = False
 
@@ -48,22 +48,29 @@ class Making:
         """Everything up to the real runtime's start."""
         spec, call = self._spec, self.call
         rootfs = root_directory(call.bundle, spec)
-        self._ids = identities(spec, Leases(call.state_dir), call.key)
-        first = first_state(call, spec, self._ids)
+        self._ids = identities(spec, Leases(call.state_dir), call.key, (call.caller.pid, call.caller.start))
+        first = replace(first_state(call, spec, self._ids), overlay_work=overlay_work(rootfs))
         store(call.directory, first)
         call.decided.store(call.directory)
         self._supervisor = client.request_spawn(call.state_dir, call.key)
-        # Half of what create imports, done while the supervisor starts.
-        from eci_supervisor.oci.assemble import assemble
+        self._staged = assemble(call, spec, self._ids, rootfs, first, self.report)
+        self._await_supervisor()
+        state = load(call.directory)  # the supervisor has put itself into it, and writes no more until the hook has run
+        if state is None:
+            raise Refused("its directory was removed while it was being made")
+        store(call.directory, replace(state, rootfs=self._staged.rootfs, late_binds=self._staged.late))
+        give_stdio(call.caller, self._ids.range)
 
-        client.wait_ready(self._supervisor)
-        self._staged = assemble(call, spec, self._ids, rootfs, self.report)
-        give_stdio(self._ids.range)
+    def _await_supervisor(self) -> None:
+        """Raises ForkServerError."""
+        if self._supervisor is not None and not self._supervised:
+            self._supervised = True
+            client.wait_ready(self._supervisor)
 
     def run_real(self, meanwhile: Callable[[], bool] | None = None) -> int:
         """The real runtime's own create or run. Its errors are in its log; but of a failed hook crun does not say what it said."""
         self._started = True
-        code = child.run(self.call.runtime.passed(self.call.line), meanwhile)
+        code = self.call.caller.run(meanwhile)
         if code != 0:
             with suppress(FileNotFoundError), open(f"{self.call.directory.path}/hook.error", encoding="utf-8", errors="replace") as file:
                 self.report.error(file.read().strip())
@@ -92,9 +99,11 @@ class Making:
 
     def take_back(self) -> None:
         """The real runtime's container, then ours. What cannot be taken back now is by a later delete; what led here is told already."""
+        with suppress(client.ForkServerError):
+            self._await_supervisor()  # one that starts yet would write into a directory that is being removed
         self.close()
         if self._started:
-            child.run(self.call.runtime.delete(self.call.line), silent=True)
+            child.silently(self.call.runtime.delete(self.call.line))
         with suppress(RuntimeError, OSError):
             if self._ids is not None and not self._started:
                 Leases(self.call.state_dir).give_up(self.call.key)

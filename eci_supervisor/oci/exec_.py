@@ -1,31 +1,30 @@
-"""exec: a supervisor that listens, stdio that can be opened inside, in system mode all capabilities; then we become the real runtime."""
-import fcntl
+"""exec: a supervisor that listens, stdio that can be opened inside, in system mode all capabilities; the caller becomes the runtime."""
 import json
 import os
 from collections.abc import Sequence
 
 from eci_supervisor.forkserver import client
 from eci_supervisor.life.record import load
+from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.paths import ContainerDir, StateDir
 from eci_supervisor.model.state import ContainerState, Mode
-from eci_supervisor.oci import child
 from eci_supervisor.oci.ask import is_supervised
 from eci_supervisor.oci.call import Call, give_stdio
+from eci_supervisor.oci.caller import Caller
+from eci_supervisor.oci.rewrite import capabilities
 from eci_supervisor.oci.spec import Spec, SpecError
-
-ABOVE_PRESERVED = 512  # the copy's fd: above all that --preserve-fds may hand to the container
 
 
 def exec_(call: Call) -> int:
-    """Never returns but by an exception: one that shim.main makes a sentence of."""
+    """Never returns but by an exception: one that told() makes a sentence of."""
     state = load(call.directory)
-    words = list(call.line.words)
+    words: list[str] = []
     if state is not None:  # else the real runtime says that there is no such container
         supervise(call.state_dir, call.directory, state)
-        give_stdio(state.ids)
+        give_stdio(call.caller, state.ids)
         if state.mode is Mode.SYSTEM:
-            words = with_all_capabilities(words, call.line.options.get("process", ""))
-    child.replace([call.runtime.path, *call.line.before, *words])
+            words = with_all_capabilities(call.caller, call.line.words, call.line.options.get("process", ""))
+    call.caller.become(words)
 
 
 def supervise(state_dir: StateDir, directory: ContainerDir, state: ContainerState) -> None:
@@ -39,21 +38,19 @@ def supervise(state_dir: StateDir, directory: ContainerDir, state: ContainerStat
         raise client.ForkServerError(f"its supervisor has ended and cannot be replaced: {error}") from error
 
 
-def with_all_capabilities(words: list[str], process: str) -> list[str]:
+def with_all_capabilities(caller: Caller, words: Sequence[str], process: str) -> list[str]:
     """The words of an exec as system mode has it: a changed copy of the process file, or every capability by --cap."""
-    from eci_supervisor.oci.rewrite import capabilities  # with it comes all that changes a spec, which other execs do without
-
     if not process:
         return [words[0], *(word for name in capabilities.ALL for word in ("--cap", name)), *words[1:]]
     with open(process, "rb") as file:
         copy = in_memory(system_process(file.read()))
-    return replaced(words, process, copy)
+    number = caller.free_number()
+    caller.replace(number, copy)
+    return replaced(words, process, f"/proc/self/fd/{number}")
 
 
 def system_process(text: bytes) -> bytes:
     """A process object with all capabilities and without an AppArmor profile. Raises SpecError."""
-    from eci_supervisor.oci.rewrite import capabilities
-
     try:
         raw = json.loads(text)
     except ValueError as error:
@@ -63,13 +60,11 @@ def system_process(text: bytes) -> bytes:
     return capabilities.with_all(Spec(raw)).without("apparmorProfile").to_bytes()
 
 
-def in_memory(content: bytes) -> str:
-    """The path of a file that is nowhere: its fd stays open over execve, and the runtime closes it before the container's program."""
-    anonymous = os.memfd_create("process.json")
-    os.write(anonymous, content)
-    fd = fcntl.fcntl(anonymous, fcntl.F_DUPFD, ABOVE_PRESERVED)
-    os.close(anonymous)
-    return f"/proc/self/fd/{fd}"
+def in_memory(content: bytes) -> OwnedFd:
+    """A file that is nowhere: the real runtime has it open, and closes it before the container's program."""
+    anonymous = OwnedFd(os.memfd_create("process.json"))
+    os.write(anonymous.fileno(), content)
+    return anonymous
 
 
 def replaced(words: Sequence[str], process: str, copy: str) -> list[str]:

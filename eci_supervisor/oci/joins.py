@@ -8,7 +8,6 @@ import os
 from eci_supervisor.idmap.leases import Leases
 from eci_supervisor.idmap.userns import NamespaceOwner, OwnerKind, owner_of
 from eci_supervisor.linux.fds import OwnedFd
-from eci_supervisor.linux.process import start_time
 from eci_supervisor.model.ids import IdRange
 from eci_supervisor.oci.refusals import Refused, own_maps
 from eci_supervisor.oci.spec import Spec
@@ -31,9 +30,12 @@ class Identities:
             self._user.close()
 
 
-def identities(spec: Spec, leases: Leases, key: str) -> Identities:
-    """Records `key`'s reference to its range. Raises Refused, PoolExhausted, FileExistsError."""
-    creator = {"creator_pid": os.getpid(), "creator_start": start_time(os.getpid()) or 0}
+def identities(spec: Spec, leases: Leases, key: str, caller: tuple[int, int]) -> Identities:
+    """Records `key`'s reference to its range; `caller`: pid and start time of the eci-runc that makes the container.
+
+    Raises Refused, PoolExhausted, FileExistsError.
+    """
+    creator = {"creator_pid": caller[0], "creator_start": caller[1]}
     owner = joined(spec)
     if owner is not None and owner.maps is not None:
         extents = owner.maps.uids

@@ -1,5 +1,6 @@
 """A refusal at create, told to the audit file; its id ends the sentence that the user sees."""
 from eci_supervisor.linux.paths import StateDir
+from eci_supervisor.observe import refusals
 from eci_supervisor.oci.argv import CommandLine
 from eci_supervisor.oci.refusal import PolicyRefused, StageRefused
 from eci_supervisor.oci.refusals import Refused
@@ -24,8 +25,6 @@ def recorded(error: Exception, line: CommandLine) -> str:
 
 
 def with_id(sentence: str, line: CommandLine, code: str, where: str, verdict: str) -> str:
-    from eci_supervisor.observe import refusals  # a create that succeeds has nothing to record
-
     event = refusals.refusal(line.id, line.root, line.command, one_line(sentence), code, place(line, where), verdict)
     written = refusals.write(line.audit_dir, event)
     return f"{sentence} [{written}]" if written else sentence

@@ -40,6 +40,12 @@ class Facts:
     named: Mapping[str, Identity | None] = field(default_factory=dict)
 
 
+def check_process(status: str, uid_map: str) -> None:
+    """That a process is root of the host; both texts as in its directory of /proc. Raises Refused."""
+    found = {name: rest.split() for name, _, rest in (line.partition(":") for line in status.splitlines())}
+    check_host(int(found["Uid"][1]), uid_map, int(found["CapEff"][0], 16))
+
+
 def check_host(uid: int, uid_map: str, capabilities: int) -> None:
     """`uid_map` as /proc/self/uid_map has it, `capabilities` the effective set. Raises Refused."""
     if uid != 0 or tuple(int(word) for word in uid_map.split()) != WHOLE_MAP or not capabilities >> CAP_SYS_ADMIN & 1:

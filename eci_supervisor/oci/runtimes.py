@@ -21,10 +21,6 @@ class RealRuntime:
         """Where it keeps its containers without --root, called by root."""
         return "/run/crun" if self.is_crun else "/run/runc"
 
-    def passed(self, line: CommandLine) -> list[str]:
-        """The call as it came, without our own options."""
-        return [self.path, *line.before, *line.words]
-
     def delete(self, line: CommandLine) -> list[str]:
         """`delete --force` of the same container. Without the engine's log: what this has to say is not what went wrong."""
         kept: list[str] = []

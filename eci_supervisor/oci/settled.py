@@ -1,8 +1,7 @@
 """The policy in force, brought to bear on one call of create or run."""
 from dataclasses import replace
 
-from eci_supervisor.linux.paths import StateDir
-from eci_supervisor.model.settings import Policy, Rights
+from eci_supervisor.docker.right import right_of
 from eci_supervisor.oci.call import Call
 from eci_supervisor.oci.decided import decided, mode
 from eci_supervisor.oci.report import Reporter
@@ -16,12 +15,7 @@ def settled(call: Call, spec: Spec, report: Reporter) -> tuple[Call, Spec]:
     if policy.problem:
         report.warning(policy.problem)
     line = replace(call.line, mode=mode(policy, call.line.mode))
-    spec, found = decided(spec, line.id, policy, call.state_dir, call.directory, right)
+    spec, found = decided(spec, line.id, policy, call.state_dir, call.directory, right_of)
     return replace(call, line=line, decided=found), spec
 
 
-def right(container: str, policy: Policy, state_dir: StateDir) -> Rights:
-    """Of the image that a container was made from. Imported when a container wants the socket: an HTTP client is nothing for others."""
-    from eci_supervisor.docker.right import right_of
-
-    return right_of(container, policy, state_dir)

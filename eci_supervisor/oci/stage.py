@@ -14,8 +14,7 @@ from eci_supervisor.idmap.userns import UserNamespaces
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.fsuid import FileSystemIds
 from eci_supervisor.linux.mount_api import mount, mount_setattr, move_mount
-from eci_supervisor.linux.mount_flags import MOUNT_ATTR_RDONLY, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE, MS_REC, MS_SLAVE
-from eci_supervisor.linux.namespaces import CLONE_NEWNS, unshare
+from eci_supervisor.linux.mount_flags import MOUNT_ATTR_RDONLY, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE
 from eci_supervisor.model.ids import IdRange
 from eci_supervisor.model.settings import BindRules
 from eci_supervisor.model.state import LateBind
@@ -68,12 +67,6 @@ class Staged:
     warnings: tuple[str, ...]
     engine_overlay: OwnedFd | None
     our_overlay: OwnedFd | None
-
-
-def enter_private_namespace() -> None:
-    """A mount namespace of our own: what the host mounts and unmounts still arrives, what we mount never leaves."""
-    unshare(CLONE_NEWNS)
-    mount("", "/", "", MS_REC | MS_SLAVE)
 
 
 def overlay_work(rootfs: str) -> str:

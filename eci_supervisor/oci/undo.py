@@ -1,5 +1,6 @@
 """Giving back what a container had: when create fails, when run ends, and for delete where no fork server answers."""
 from eci_supervisor.forkserver import client
+from eci_supervisor.forkserver.reclaim import reclaim
 from eci_supervisor.linux.paths import StateDir
 
 
@@ -8,6 +9,4 @@ def give_back(state_dir: StateDir, root: str, container_id: str) -> None:
     try:
         client.reclaim(state_dir, root, container_id)
     except client.NoServerError:
-        from eci_supervisor.forkserver.reclaim import reclaim  # only here: create must not pay for it
-
         reclaim(state_dir, root, container_id)

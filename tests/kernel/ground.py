@@ -7,13 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from eci_supervisor.linux.mount_api import mount
+from eci_supervisor.linux.mount_api import MS_REC, MS_SLAVE, mount
+from eci_supervisor.linux.namespaces import CLONE_NEWNS, unshare
 from eci_supervisor.model.ids import IdRange
 from eci_supervisor.model.settings import BindRules
 from eci_supervisor.mounts.mountinfo import MountEntry
 from eci_supervisor.oci.restricted import Ground as HostGround
 from eci_supervisor.oci.spec import Mount
-from eci_supervisor.oci.stage import Staged, StageRequest, enter_private_namespace, mount_table, stage
+from eci_supervisor.oci.stage import Staged, StageRequest, mount_table, stage
 
 IDS = IdRange(2_100_000_000)
 DOCKER = (
@@ -64,7 +65,8 @@ class Ground:
         return self.merged
 
     def stage(self, rootfs: Path, *mounts: Mount, read_only: bool = False, identity: frozenset[str] = frozenset()) -> Staged:
-        enter_private_namespace()
+        unshare(CLONE_NEWNS)
+        mount("", "/", "", MS_REC | MS_SLAVE)
         return stage(StageRequest(rootfs=str(rootfs), read_only=read_only, ids=IDS, mounts=mounts, stage_dir=f"{self.open}/run/stage",
                                   binds=BindRules(identity=identity),
                                   ground=HostGround(container="", bundle="/nowhere", data_root="", engine="", state_dir="/nowhere")))
