@@ -5,7 +5,7 @@ TEST_PACKAGES = $(PACKAGES) crun docker.io iptables gcc-multilib clang libclang-
 
 export DEBIAN_FRONTEND = noninteractive
 
-.PHONY: demo demo-docker test bench build build-dev packages packages-test lint
+.PHONY: demo demo-docker test fuzz bench build build-dev packages packages-test lint
 
 build: packages .venv/installed
 build-dev: packages-test .venv/installed-dev
@@ -18,6 +18,10 @@ demo-docker: build
 
 test: build-dev
 	@.venv/bin/python -m pytest $(PYTEST_ARGS)
+
+# Ten minutes; its result is part of the repository, and `make test` fails where the code has changed since.
+fuzz: build-dev
+	@.venv/bin/python -m tests.fuzz
 
 bench: build-dev
 	@.venv/bin/python -m bench

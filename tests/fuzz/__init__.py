@@ -1,0 +1,1 @@
+"""What reads foreign bytes, fed with bytes of all kinds."""
