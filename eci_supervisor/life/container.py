@@ -21,7 +21,8 @@ from eci_supervisor.model.emulation import MounterFailed
 from eci_supervisor.model.state import ContainerState, LateBind, Mode, StateError
 from eci_supervisor.mounts.mounter import LocksBroken
 from eci_supervisor.observe.journal import Journal
-from eci_supervisor.policy.table import FLOOR
+from eci_supervisor.policy.chosen import floor
+from eci_supervisor.policy.counters import counters
 from eci_supervisor.procfs.sampler import Sampler
 
 
@@ -96,7 +97,8 @@ class Container:
             raise FileNotFoundError(ENOENT, "the container has been removed", self._directory.state)
         parts.leases.record_init(state.key, pid, start, self._cgroups(pid))
         await parts.mounter.container(pid)
-        await parts.mounter.write_sysctls(parts.sysctls)
+        limits = {} if state.joined else counters(state.calls)  # of a user namespace that is another's, that one has decided
+        await parts.mounter.write_sysctls((*parts.sysctls, *((name.encode(), b"%d" % limit) for name, limit in limits.items())))
         await parts.mounter.attach_first(os.fsencode(state.rootfs), state.late_binds, state.cgroup_mount)
         if state.mode is Mode.SYSTEM:
             await parts.mounter.delegate_cgroup(pid, state.ids.start)
@@ -104,7 +106,9 @@ class Container:
         self.state = replace(state, init_pid=pid, init_start=start)
         record.store(self._directory, self.state)
         parts.journal.record("start", "the container's mounts are locked, its calls are vetted",
-                             {"mode": state.mode.value, "ids": f"{state.ids.start}:{state.ids.count}", "floor": " ".join(FLOOR),
+                             {"mode": state.mode.value, "ids": f"{state.ids.start}:{state.ids.count}",
+                              "floor": " ".join(floor(state.calls)),
+                              "trap": "all" if state.calls.trap_all else "needed",
                               "apparmor": "dropped" if state.mode is Mode.SYSTEM else "the engine's"}, pid=pid)
 
     def _cgroups(self, pid: int) -> tuple[str, ...]:

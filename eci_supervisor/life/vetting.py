@@ -25,7 +25,7 @@ class Vetting:
     def __init__(self, state: ContainerState, ring: EventRing, machine: Machine, journal: Journal, mounter: Mounting,
                  log: Log) -> None:
         self._state, self._ring, self._machine, self._journal, self._log = state, ring, machine, journal, log
-        self._effects = Effects(mounter, ring, journal.told, container=state.id, root=state.root)
+        self._effects = Effects(mounter, ring, journal.told, container=state.id, root=state.root, calls=state.calls)
         self._threads: dict[int, ServingThread] = {}
         self._total = 0
 
@@ -52,7 +52,7 @@ class Vetting:
         return None
 
     async def _serve(self, received: Listener) -> None:
-        thread = ServingThread(received.fd, self._ring, machine=self._machine)
+        thread = ServingThread(received.fd, self._ring, machine=self._machine, calls=self._state.calls)
         number = self._total = self._total + 1
         self._threads[number] = thread
         if received.status == "running":

@@ -1,4 +1,4 @@
-"""What an admin may add to the rules for system calls: `syscalls` of the settings, with the defaults of a host without any."""
+"""What an admin may add to the rules for system calls: `syscalls` of the settings, with the defaults of a host without any settings."""
 from dataclasses import dataclass
 
 
@@ -16,7 +16,7 @@ class CallRules:
 
     deny, allow: names of system calls; mknod: device nodes that every container has can be made; mount_sources: host paths;
     mount_targets: `volume:<destination>`; namespaces: kinds that may not be made inside, by the names of /proc/PID/ns; nested_depth: of
-    user namespaces, the container's own not counted.
+    user namespaces, the container's own not counted; nested_user_namespaces: `limits`', how many there may be at once.
     """
 
     trap_all: bool = True
@@ -29,3 +29,16 @@ class CallRules:
     mount_targets: tuple[str, ...] = ()
     namespaces: tuple[str, ...] = ()
     nested_depth: int = 32
+    nested_user_namespaces: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """What the paths of mount_sources and mount_targets were when the container was made: (st_dev, st_ino) each."""
+
+    sources: tuple[tuple[int, int], ...] = ()
+    targets: tuple[tuple[int, int], ...] = ()
+
+
+NO_RULES = CallRules()
+NOTHING_PROTECTED = Identities()

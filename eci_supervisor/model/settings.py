@@ -6,6 +6,8 @@ entry, with the global lists where the entry leaves them out. `Rights` None: no 
 from dataclasses import dataclass, field
 from typing import Final
 
+from eci_supervisor.model.call_rules import NO_RULES, CallRules
+
 MINUTE_S = 60
 HOUR_S = 3600
 
@@ -93,34 +95,6 @@ class NodeRules:
 
 
 @dataclass(frozen=True, slots=True)
-class MountTypes:
-    """`syscalls.mountTypes`: the file systems that a new mount may not have, or with `allow` the only ones it may."""
-
-    allow: bool = False
-    types: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class CallRules:
-    """`syscalls`. trap_all: every mount, umount, unshare, setns is vetted and recorded; floor: whether the default floor holds.
-
-    deny, allow: names of system calls; mount_sources: host paths, mount_targets: `volume:<destination>`, a protected place of the
-    container; namespaces: kinds that may not be made inside ("user", "net" …); nested_depth: of user namespaces.
-    """
-
-    trap_all: bool = True
-    floor: bool = True
-    deny: tuple[str, ...] = ()
-    allow: tuple[str, ...] = ()
-    mknod: bool = False
-    mount_types: MountTypes = MountTypes()
-    mount_sources: tuple[str, ...] = ()
-    mount_targets: tuple[str, ...] = ()
-    namespaces: tuple[str, ...] = ()
-    nested_depth: int = 32
-
-
-@dataclass(frozen=True, slots=True)
 class Policy:
     """Everything in force. The defaults are those of a host without a settings file.
 
@@ -138,7 +112,7 @@ class Policy:
     socket: SocketRules = SocketRules()
     binds: BindRules = BindRules()
     nodes: NodeRules = NodeRules()
-    calls: CallRules = CallRules()
+    calls: CallRules = NO_RULES
     learn: bool = False
     audit_file: str = ""
     nested_user_namespaces: int = 256

@@ -44,6 +44,6 @@ def absolute_sources(spec: Spec, bundle: str) -> tuple[Mount, ...]:
 
 def plan(call: Call, spec: Spec, ids: Identities, staged: Staged, state: ContainerState) -> Plan:
     seccomp = seccomp_section(spec.seccomp, listener_path=call.directory.notify_socket, metadata=state.token, mode=call.line.mode,
-                              flags=seccomp_flags(call.runtime.path, call.state_dir))
+                              flags=seccomp_flags(call.runtime.path, call.state_dir), calls=state.calls)
     return Plan(mode=call.line.mode, ids=ids.range, joins=ids.joins, rootfs=staged.rootfs, mounts=staged.mounts, front=call.front,
                 control_socket=call.directory.control_socket, seccomp=seccomp)

@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from errno import EPERM
 from typing import Any
 
-from eci_supervisor.model.call_rules import CallRules
+from eci_supervisor.model.call_rules import NO_RULES, CallRules
 from eci_supervisor.model.state import Mode
 from eci_supervisor.policy import cubes
 from eci_supervisor.policy.arch import OCI_NAME, machine_abis
@@ -137,7 +137,7 @@ def _without_default(engine: Rule, rules: Iterable[Rule]) -> list[Rule]:
 
 def seccomp_section(
     engine: dict[str, object] | None, *, listener_path: str, metadata: str, mode: Mode, flags: frozenset[str] = frozenset(),
-    calls: CallRules = CallRules(),  # noqa: B008 # it is frozen
+    calls: CallRules = NO_RULES,
 ) -> dict[str, object]:
     """`linux.seccomp` for the real runtime.
 

@@ -3,7 +3,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 
-from eci_supervisor.model.call_rules import CallRules
+from eci_supervisor.model.call_rules import NO_RULES, CallRules
 from eci_supervisor.model.verdict import Continue
 from eci_supervisor.policy.arch import AUDIT_ARCH, Abi, number
 from eci_supervisor.policy.chosen import chosen, notified
@@ -69,7 +69,7 @@ def _row(index: int, rule: Rule, abi: Abi, nr: int) -> Row:
     )
 
 
-def compiled(abis: Iterable[Abi], calls: CallRules = CallRules()) -> tuple[Row, ...]:  # noqa: B008 # it is frozen
+def compiled(abis: Iterable[Abi], calls: CallRules = NO_RULES) -> tuple[Row, ...]:
     """The rows of the calls that are notified, those of one ABI together and in the rules' order; none for a call that an ABI lacks."""
     asked = notified(calls)
     rules = [(index, rule) for index, rule in chosen(calls) if rule.call in asked]

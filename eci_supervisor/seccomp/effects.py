@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from errno import EIO, ENOSPC
 from typing import Protocol, assert_never
 
-from eci_supervisor.model.call_rules import CallRules
+from eci_supervisor.model.call_rules import NO_RULES, CallRules
 from eci_supervisor.model.emulation import Caller, MounterFailed, Outcome
 from eci_supervisor.model.event import Event
 from eci_supervisor.model.notification import Call
@@ -40,7 +40,7 @@ class Effects:
     """The effects of one container's verdicts. `record` gets every event but those that the serving threads answer themselves."""
 
     def __init__(self, mounter: Mounting, ring: EventRing, record: Callable[[Event], None], *, container: str, root: str,
-                 calls: CallRules = CallRules()) -> None:  # noqa: B008 # it is frozen
+                 calls: CallRules = NO_RULES) -> None:
         self._mounter, self._ring, self._record, self._calls = mounter, ring, record, calls
         self._container, self._root = container, root
         self._kept = Kept()

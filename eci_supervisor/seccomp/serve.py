@@ -13,6 +13,7 @@ import trio
 
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.timer import Timer
+from eci_supervisor.model.call_rules import NO_RULES, CallRules
 from eci_supervisor.model.notification import Call, Text
 from eci_supervisor.native import check, ffi, lib
 from eci_supervisor.policy.arch import machine_abis
@@ -54,14 +55,14 @@ def to_c(rows: tuple[Row, ...]) -> Any:  # noqa: ANN401 # a cffi object has no b
 
 
 @cache
-def _policy() -> Any:  # noqa: ANN401 # the same
-    """RULES for this machine; threads only read it."""
-    return to_c(compiled(machine_abis()))
+def _policy(calls: CallRules) -> Any:  # noqa: ANN401 # the same
+    """The rows for this machine; threads only read them."""
+    return to_c(compiled(machine_abis(), calls))
 
 
 def prepare() -> None:
-    """Compiles RULES, once for a process and for those it will fork: it takes milliseconds, and libseccomp."""
-    _policy()
+    """Compiles the rules without an admin's, once for a process and for those it will fork: it takes milliseconds, and libseccomp."""
+    _policy(NO_RULES)
 
 
 def _call(raw: Any) -> Call:  # noqa: ANN401 # struct eci_call *
@@ -88,12 +89,13 @@ def raw_event(call: Call, done: Done, errno: int, *, pid: int | None = None, uid
 class ServingThread:
     """One listener's thread. It serves from construction on; `run` must be called, and closes everything when it returns."""
 
-    def __init__(self, listener: OwnedFd, ring: EventRing, rows: tuple[Row, ...] | None = None, machine: Machine | None = None) -> None:
-        """Takes over `listener`. rows: instead of RULES, for tests; without a machine sysinfo(2) is EIO. Raises OSError."""
+    def __init__(self, listener: OwnedFd, ring: EventRing, rows: tuple[Row, ...] | None = None, machine: Machine | None = None,
+                 calls: CallRules = NO_RULES) -> None:
+        """Takes over `listener`. rows: instead of those for `calls`, for tests; without a machine sysinfo(2) is EIO. Raises OSError."""
         self._listener, self._ring = listener, ring
         self._event = OwnedFd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
         self._timer = Timer()
-        self._policy = _policy() if rows is None else to_c(rows)
+        self._policy = _policy(calls) if rows is None else to_c(rows)
         self._raw = ffi.new("struct eci_call *")
         self._in_flight = trio.Semaphore(IN_FLIGHT)
         self._given_up = False

@@ -2,13 +2,12 @@
 from collections.abc import Iterator
 
 from eci_supervisor.docker.lists import taken_along
+from eci_supervisor.model.call_rules import CallRules, MountTypes
 from eci_supervisor.model.settings import (
     BindRules,
-    CallRules,
     CommandList,
     Digests,
     ImageEntry,
-    MountTypes,
     NodeRules,
     Policy,
     SocketRules,

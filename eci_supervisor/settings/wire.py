@@ -6,14 +6,13 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from eci_supervisor.model.call_rules import CallRules, MountTypes
 from eci_supervisor.model.settings import (
     BindRules,
-    CallRules,
     CommandList,
     Digests,
     Image,
     ImageEntry,
-    MountTypes,
     NodeRules,
     Policy,
     Rights,

@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from eci_supervisor.model.call_rules import CallRules
+from eci_supervisor.model.call_rules import NO_RULES, CallRules
 from eci_supervisor.model.state import Mode
 from eci_supervisor.policy.chosen import notified
 from eci_supervisor.policy.profile import SYSTEM, WAIT_KILLABLE, ProfileRefused, seccomp_section
@@ -15,7 +15,7 @@ ALLOW, ERRNO, NOTIFY, LOG = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_NOTIFY
 
 
 def section(
-    engine: Section | None, mode: Mode = Mode.ECI, flags: frozenset[str] = frozenset(), calls: CallRules = CallRules(),  # noqa: B008
+    engine: Section | None, mode: Mode = Mode.ECI, flags: frozenset[str] = frozenset(), calls: CallRules = NO_RULES,
 ) -> Section:
     return seccomp_section(engine, listener_path="/run/eci/c/k/notify.sock", metadata="token", mode=mode, flags=flags, calls=calls)
 
