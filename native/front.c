@@ -37,8 +37,7 @@ static const struct option {
 	int valued, ours;
 } OPTIONS[] = {
 	{ "root", 1, 0 }, { "log", 1, 0 }, { "log-format", 1, 0 }, { "criu", 1, 0 }, { "rootless", 1, 0 }, { "cgroup-manager", 1, 0 },
-	{ "mode", 1, 1 }, { "real-runtime", 1, 1 }, { "state-dir", 1, 1 }, { "audit-dir", 1, 1 },
-	{ "settings", 1, 1 },
+	{ "mode", 1, 1 }, { "real-runtime", 1, 1 }, { "state-dir", 1, 1 }, { "audit-dir", 1, 1 }, { "settings", 1, 1 },
 	{ "debug", 0, 0 }, { "systemd-cgroup", 0, 0 }, { "version", 0, 0 }, { "help", 0, 0 }, { "v", 0, 0 }, { "h", 0, 0 }, { "V", 0, 0 },
 };
 

@@ -113,6 +113,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "runc": program("runc"),
     "crun": program("crun"),
     "dockerd": program("dockerd"),
+    "docker_registry": program("docker-registry"),
     "docker": program("docker"),
     "lxcfs": program("lxcfs"),
 }

@@ -20,7 +20,7 @@ from eci_supervisor.settings.document import Document
 from eci_supervisor.settings.problem import Invalid, Problem
 from eci_supervisor.settings.schema import json_schema
 
-WITH_FILE = click.option("--settings", type=click.Path(), default="", metavar="FILE",
+WITH_SETTINGS = click.option("--settings", type=click.Path(), default="", metavar="FILE",
                          help=f"As given to eci-runc. [default: {DEFAULT_SETTINGS}]")  # fmt: skip
 
 
@@ -67,24 +67,23 @@ def _say_problems(path: str, problems: tuple[Problem, ...], *, as_json: bool) ->
 
 
 @policy.command()
-@WITH_FILE
+@WITH_SETTINGS
 @options
 @click.pass_context
 def show(context: click.Context, settings: str, state_dir: str | None, as_json: bool) -> None:
     """Show every value in force, and where it comes from: a line of the file, or the default."""
     directory = state_directory(context, state_dir)
-    file = store.settings_file(settings)
-    in_force = store.current(directory, file, _compile)
-    source = directory.last_good_policy if in_force.problem else file
-    text = store.read(source)[0] if in_force.exceptions else None
+    file, found = store.settings_file(settings), in_force(directory, settings)
+    source = directory.last_good_policy if found.problem else file
+    text = store.read(source)[0] if found.exceptions else None
     document = Document(text if text is not None else store.NOTHING)
     rows = [(path, value, _source(document, path, source)) for path, value in effective(document)]
     if as_json:
         values = [{"path": path, "value": value, "source": where} for path, value, where in rows]
-        click.echo(json.dumps({"file": file, "problem": in_force.problem, "warnings": in_force.warnings, "values": values}, indent=1))
+        click.echo(json.dumps({"file": file, "problem": found.problem, "warnings": found.warnings, "values": values}, indent=1))
         return
-    if in_force.problem:
-        click.echo(f"{in_force.problem}\n", err=True)
+    if found.problem:
+        click.echo(f"{found.problem}\n", err=True)
     table = Table("setting", "value", "from", box=None)
     for path, value, where in rows:
         table.add_row(path, json.dumps(value), where)
@@ -118,7 +117,7 @@ def schema() -> None:
 
 
 @policy.command("compile")
-@WITH_FILE
+@WITH_SETTINGS
 @click.option("--audit-dir", type=click.Path(), default=DEFAULT_AUDIT_DIR, metavar="DIR", help="Where an invalid file is reported.")
 @options
 @click.pass_context
@@ -137,6 +136,11 @@ def compile_(context: click.Context, settings: str, audit_dir: str, state_dir: s
         sys.exit(1)
     if as_json:
         click.echo(json.dumps({"file": file, "problems": []}))
+
+
+def in_force(directory: StateDir, settings: str) -> Policy:
+    """The policy in force, compiled anew where the file has changed."""
+    return store.current(directory, store.settings_file(settings), _compile)
 
 
 def _compile(directory: StateDir, file: str) -> None:

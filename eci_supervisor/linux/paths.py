@@ -48,6 +48,19 @@ class StateDir:
         return f"{self.path}/policy.last"
 
     @property
+    def lasting(self) -> str:
+        """What outlives a boot: digests of images, the user's choice. Root's alone."""
+        return "/var/lib/eci" if self.path == DEFAULT_STATE_DIR else f"{self.path}/lib"
+
+    @property
+    def digests(self) -> str:
+        return f"{self.lasting}/digests.json"
+
+    @property
+    def choice(self) -> str:
+        return f"{self.lasting}/choice.json"
+
+    @property
     def containers(self) -> str:
         return f"{self.path}/c"
 

@@ -8,8 +8,8 @@ class Event:
 
     id: unique, 16 hex digits; time: seconds since 1970; call: the system call's name, or the life event ("start", "exec", "end",
     "tunable_not_effective"); abi: "x86_64", "i386", "x32", "aarch64" or ""; args: registers as hexadecimal and copied strings, escaped;
-    verdict: "continue", "deny", "emulate", "fail" or "info"; errno: 0 or positive; rule: the rule's name; why: its reason;
-    checks: the kernel checks relied on; uid is None where the caller was gone before it could be asked.
+    verdict: "continue", "deny", "emulate", "fail", "info" or "learn" (a list would deny); errno: 0 or positive; rule: the rule's name;
+    why: its reason; checks: the kernel checks relied on; uid is None where the caller was gone before it could be asked.
     """
 
     id: str

@@ -1,5 +1,6 @@
 """What create does while a supervisor starts: the rootfs staged, config.json rewritten, both where the real runtime looks for them."""
 import os
+from collections.abc import Callable
 from dataclasses import replace
 
 from eci_supervisor.linux.mount_api import MS_BIND, mount
@@ -9,6 +10,8 @@ from eci_supervisor.oci.claim import write_file
 from eci_supervisor.oci.features import seccomp_flags
 from eci_supervisor.oci.joins import Identities
 from eci_supervisor.oci.plan import Plan
+from eci_supervisor.oci.recorded import noted
+from eci_supervisor.oci.refusal import PolicyRefused
 from eci_supervisor.oci.report import Reporter
 from eci_supervisor.oci.restricted import Ground
 from eci_supervisor.oci.rewrite import rewritten
@@ -21,13 +24,17 @@ def assemble(call: Call, spec: Spec, ids: Identities, rootfs: str, state: Contai
     """All of it in the caller's private mount namespace, in which the real runtime starts. Raises what told() makes one sentence of."""
     staged = stage(StageRequest(
         rootfs=rootfs, read_only=spec.root_read_only, ids=ids.range, mounts=absolute_sources(spec, call.bundle),
-        stage_dir=call.state_dir.staging, binds=call.decided.policy.binds, ground=ground(call), propagation=spec.propagation,
-        working_directory=spec.working_directory))
+        stage_dir=call.state_dir.staging, binds=call.decided.policy.binds, ground=ground(call), learned=learned(call),
+        propagation=spec.propagation, working_directory=spec.working_directory))
     for warning in staged.warnings:
         report.warning(warning)
     write_file(call.directory.config, rewritten(spec, plan(call, spec, ids, staged, state)).to_bytes())
     mount(call.directory.config, call.config, "", MS_BIND)
     return staged
+
+
+def learned(call: Call) -> Callable[[PolicyRefused], None] | None:
+    return (lambda told: noted(told, call.line, "learn")) if call.decided.policy.learn else None
 
 
 def ground(call: Call) -> Ground:

@@ -54,6 +54,8 @@ class Making:
         store(call.directory, first)
         call.decided.store(call.directory)
         self._supervisor = client.request_spawn(call.state_dir, call.key)
+        if call.decided.rights is not None:
+            self._await_supervisor()  # whose relay's socket is to be bound
         self._staged = assemble(call, spec, self._ids, rootfs, first, self.report)
         self._await_supervisor()
         state = load(call.directory)  # the supervisor has put itself into it, and writes no more until the hook has run

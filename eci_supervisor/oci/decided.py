@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from eci_supervisor.linux.openat2 import AT_FDCWD, RESOLVE_NO_MAGICLINKS, openat2
-from eci_supervisor.linux.paths import ContainerDir, StateDir
+from eci_supervisor.linux.paths import ContainerDir
 from eci_supervisor.model.settings import DEFAULTS, Policy, Rights
 from eci_supervisor.model.state import Mode
 from eci_supervisor.oci.claim import write_file
@@ -43,38 +43,37 @@ def mode(policy: Policy, asked: Mode) -> Mode:
     return chosen
 
 
-def decided(spec: Spec, container: str, policy: Policy, state_dir: StateDir, directory: ContainerDir,
-            right: Callable[[str, Policy, StateDir], Rights]) -> tuple[Spec, Decided]:
+def decided(spec: Spec, container: str, policy: Policy, directory: ContainerDir, right: Callable[[], Rights]) -> tuple[Spec, Decided]:
     """The spec with the relay's socket in place of the engine's, and the decision.
 
     `right` asks whose image it is, and is called only if the engine's socket is wanted. Raises PolicyRefused.
     """
     root = data_root(spec, container)
-    wanted = engine_mounts(spec, policy.socket.engine)
+    sockets = socket_mounts(spec)
+    engine = identity(policy.socket.engine) if sockets else None
+    wanted = tuple(index for index, one in sockets.items() if one == engine or not policy.exceptions)
     if not wanted:
         return spec, Decided(policy, None, root)
-    if not policy.exceptions:
+    if not policy.exceptions:  # nor is it known which socket is the engine's
         raise PolicyRefused(f"enhanced container isolation: {policy.problem}", "settings.invalid", "")
-    rights = right(container, policy, state_dir)
+    rights = right()
     return with_sources(spec, wanted, directory.docker_socket), Decided(policy, rights, root)
 
 
-def engine_mounts(spec: Spec, engine: str) -> tuple[int, ...]:
-    """The indices of binds whose source is the engine's socket, by whatever path. What changes until it is bound is judged again then."""
-    try:
-        sought = os.stat(engine)
-    except OSError:
-        return ()
-    return tuple(index for index, mount in enumerate(spec.mounts) if mount.is_bind and _is(mount.source, sought))
+def socket_mounts(spec: Spec) -> dict[int, tuple[int, int]]:
+    """The binds of sockets, by index, whatever path they are reached by. What changes until it is bound is judged again then."""
+    found = ((index, identity(mount.source)) for index, mount in enumerate(spec.mounts) if mount.is_bind)
+    return {index: one for index, one in found if one is not None}
 
 
-def _is(source: str, sought: os.stat_result) -> bool:
+def identity(path: str) -> tuple[int, int] | None:
+    """Device and inode of a socket; None for what is none, or not there: staging says what is wrong with it."""
     try:
-        with openat2(AT_FDCWD, source, os.O_PATH, RESOLVE_NO_MAGICLINKS) as fd:
+        with openat2(AT_FDCWD, path, os.O_PATH, RESOLVE_NO_MAGICLINKS) as fd:
             found = os.stat(fd.fileno())
-    except OSError:  # staging says what is wrong with it
-        return False
-    return stat.S_ISSOCK(found.st_mode) and (found.st_dev, found.st_ino) == (sought.st_dev, sought.st_ino)
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if stat.S_ISSOCK(found.st_mode) else None
 
 
 def with_sources(spec: Spec, indices: tuple[int, ...], source: str) -> Spec:

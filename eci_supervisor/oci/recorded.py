@@ -24,6 +24,11 @@ def recorded(error: Exception, line: CommandLine) -> str:
             return sentence
 
 
+def noted(told: PolicyRefused, line: CommandLine, verdict: str) -> None:
+    """What passes and is recorded: in learn mode what a list alone refuses."""
+    with_id(str(told), line, told.code, told.where, verdict)
+
+
 def with_id(sentence: str, line: CommandLine, code: str, where: str, verdict: str) -> str:
     event = refusals.refusal(line.id, line.root, line.command, one_line(sentence), code, place(line, where), verdict)
     written = refusals.write(line.audit_dir, event)

@@ -7,6 +7,7 @@ with our clone as source, or, read-only, are attached by the hook.
 import contextlib
 import os
 import stat
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from eci_supervisor.idmap.maps import shifted
@@ -21,7 +22,7 @@ from eci_supervisor.model.state import LateBind
 from eci_supervisor.mounts.mountinfo import MountEntry, parse_mountinfo
 from eci_supervisor.oci.mountpoints import Rootfs
 from eci_supervisor.oci.placement import TREES, Place, Placement, is_below
-from eci_supervisor.oci.refusal import StageRefused
+from eci_supervisor.oci.refusal import PolicyRefused, StageRefused
 from eci_supervisor.oci.restricted import Ground, Restrictions
 from eci_supervisor.oci.rootfs import stage_directory, stage_overlay, work_directory
 from eci_supervisor.oci.sources import REFUSED_TYPES, Clone, SourceRules, clone_source, mount_of
@@ -37,7 +38,8 @@ class StageRequest:
 
     rootfs: absolute; mounts: the spec's, in its order, sources of binds absolute; stage_dir: an empty directory that container root can
     reach (0711 all the way); propagation: linux.rootfsPropagation or ""; working_directory: made in a read-only rootfs, as the runtime
-    makes it in another; binds: `bindMounts` of the settings; ground: what of the host is the container's own.
+    makes it in another; binds: `bindMounts` of the settings; ground: what of the host is the container's own; learned: is
+    told of what a list alone refuses, which passes then; None: it is refused.
     """
 
     rootfs: str
@@ -47,6 +49,7 @@ class StageRequest:
     stage_dir: str
     binds: BindRules
     ground: Ground
+    learned: Callable[[PolicyRefused], None] | None = None
     propagation: str = ""
     working_directory: str = "/"
 
@@ -121,7 +124,7 @@ class _Stage:
 
     def _clones(self, table: tuple[MountEntry, ...]) -> dict[int, Clone]:
         """A clone for each bind of the spec, by its index."""
-        judge = Restrictions(self.request.binds, self.request.ground, table).judge
+        judge = Restrictions(self.request.binds, self.request.ground, table, self.request.learned).judge
         rules = SourceRules(self.request.ids, self.request.binds, judge, table, self.user_namespaces.fd)
         clones = {}
         for index, wanted in enumerate(self.request.mounts):

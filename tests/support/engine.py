@@ -8,11 +8,12 @@ import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.support.driver import ECI_RUNC, Result
+from tests.support.driver import ECI, ECI_RUNC, Result
 from tests.support.host import mountinfo
 from tests.support.waiting import wait_gone, wait_until
 
 COMMAND_S = 60.0
+REGISTRY = "127.0.0.1:5000"  # in the engine's network namespace: a registry of the tests, see support/registry.py
 START_S = 30.0
 
 
@@ -51,6 +52,7 @@ class Engine:
             "storage-driver": "overlay2",
             "live-restore": True,
             "shutdown-timeout": 2,
+            "registry-mirrors": [f"http://{REGISTRY}"],
             "default-runtime": self.runtime,
             "runtimes": {
                 "eci-runc": {"path": str(ECI_RUNC), "runtimeArgs": list(self.args)},
@@ -126,6 +128,13 @@ class Engine:
     def detached(self, *args: str) -> str:
         """docker run -d ARGS…; the container's id."""
         return self.docker("run", "-d", *args).ok().out.strip()
+
+    def explain(self, image: str) -> Result:
+        """`eci policy explain IMAGE --json`, by the settings that containers of this engine are made by."""
+        words = [str(ECI), "policy", "explain", image, "--json", f"--settings={self.directory}/admin-settings.json",
+                 f"--state-dir={self.directory}/s"]
+        done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=COMMAND_S, check=False)
+        return Result(done.returncode, done.stdout, done.stderr)
 
     def remove_all(self) -> None:
         if ids := self.docker("ps", "--all", "--quiet").ok().out.split():

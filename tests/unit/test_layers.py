@@ -14,8 +14,9 @@ NAME = "eci_supervisor"
 MAINS = {"oci.shim", "supervisor", "forkserver.main", "control.cli"}
 ADAPTERS = {
     "cgroup.delegate", "cgroup.reader", "cgroup.tasks",
-    "control.client", "control.doctor", "control.follow", "control.listing", "control.options", "control.policy", "control.render",
-    "control.report", "control.server",
+    "control.client", "control.doctor", "control.follow", "control.listing", "control.options", "control.policy",
+    "control.policy_explain", "control.render", "control.report", "control.server",
+    "docker.engine", "docker.registry", "docker.right",
     "forkserver.client", "forkserver.freshness", "forkserver.home", "forkserver.namespace", "forkserver.peers", "forkserver.plug",
     "forkserver.reclaim", "forkserver.server", "forkserver.warm",
     "idmap.leases", "idmap.userns",
