@@ -7,6 +7,7 @@ import click
 
 from eci_supervisor import VERSION
 from eci_supervisor.control import doctor, follow, listing, policy_explain, render, report
+from eci_supervisor.control.gateway import gateway
 from eci_supervisor.control.options import Group, options, state_directory
 from eci_supervisor.control.policy import policy
 from eci_supervisor.life import record
@@ -105,6 +106,7 @@ def doctor_(context: click.Context, state_dir: str | None, as_json: bool) -> Non
 
 
 policy.add_command(policy_explain.explain)
+main.add_command(gateway)
 main.add_command(policy)
 
 

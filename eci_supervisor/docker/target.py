@@ -82,6 +82,8 @@ def _path(raw: bytes) -> str:
         path = decoded.decode("ascii")
     except UnicodeDecodeError:
         raise MalformedRequest("the path is not ASCII") from None
+    if b"%2f" in raw.lower():
+        raise MalformedRequest("the path has an escaped slash")
     if not _PATH.fullmatch(path) or _VERSION_LIKE.match(decoded):
         raise MalformedRequest("the path has an empty segment, or a character that no endpoint has")
     if {".", ".."} & set(path.split("/")):

@@ -10,7 +10,8 @@ from eci_supervisor.docker.target import REPEATED, MalformedRequest, Target, Uns
 
 @pytest.mark.parametrize("raw", [
     b"", b"*", b"http://h/v1.41/info", b"docker:2375", b"info", b"//info", b"/v1.41//info", b"/v1.41/containers//json", b"/info/",
-    b"/./info", b"/a/../info", b"/a/%2e%2e/info", b"/a%2f..%2finfo", b"/info%00", b"/info;x", b"/in%2566o", b"/%2", b"/%zz", b"/in fo",
+    b"/./info", b"/a/../info", b"/a/%2e%2e/info", b"/a%2f..%2finfo",
+    b"/images/a%2Fb/json", b"/info%00", b"/info;x", b"/in%2566o", b"/%2", b"/%zz", b"/in fo",
     b"/info\x7f", b"/inf\xc3\xb6", b"/inf%c3%b6", b"/info#x", b"/v1.041/info", b"/v01.41/info", b"/v1.41./info", b"/v%31.41/info",
     b"/%761.41/info", b"/v1/info", b"/v2.0/info", b"/v1.41", b"/v1.41/v1.41/info", b"/v1.41/v1.24/info", b"/info?a=%", b"/info?a=1;b=2",
     b"/info?a=1&a=2", b"/info?a=1&%61=2", b"/info?=1", b"/info?a&&b", b"/info?a=%ff", b"/info?a=%00", b"/" + b"a" * 20000,

@@ -14,9 +14,10 @@ NAME = "eci_supervisor"
 MAINS = {"oci.shim", "supervisor", "forkserver.main", "control.cli"}
 ADAPTERS = {
     "cgroup.delegate", "cgroup.reader", "cgroup.tasks",
-    "control.client", "control.doctor", "control.follow", "control.listing", "control.options", "control.policy",
+    "control.client", "control.doctor", "control.follow", "control.gateway", "control.listing", "control.options", "control.policy",
     "control.policy_explain", "control.render", "control.report", "control.server",
-    "docker.engine", "docker.registry", "docker.right",
+    "docker.client", "docker.engine", "docker.exchange", "docker.gateway", "docker.registry", "docker.relay", "docker.right",
+    "docker.streams", "docker.targets", "docker.upstream", "docker.witness",
     "forkserver.client", "forkserver.freshness", "forkserver.home", "forkserver.namespace", "forkserver.peers", "forkserver.plug",
     "forkserver.reclaim", "forkserver.server", "forkserver.warm",
     "idmap.leases", "idmap.userns",

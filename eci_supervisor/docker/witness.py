@@ -1,0 +1,23 @@
+"""Requests to a Docker socket as events: each refusal, and each that runs code, administers the engine or shows content. No bodies."""
+import secrets
+import time
+
+from eci_supervisor.model.event import Event
+from eci_supervisor.model.settings import Rights
+from eci_supervisor.observe.audit import AuditFile
+
+
+class Witness:
+    """container, root: whose socket it is; empty for the gateway."""
+
+    def __init__(self, audit: AuditFile, container: str = "", root: str = "") -> None:
+        self._audit, self._container, self._root = audit, container, root
+
+    def request(self, rights: Rights, method: str, target: str, verdict: str, code: str, why: str) -> str:
+        """Records one request; the event's id."""
+        event = Event(
+            id=secrets.token_hex(8), time=time.time(), container=self._container, root=self._root, pid=0, tid=0, uid=None,
+            call="docker", abi="", args={"method": method, "target": target, "image": rights.image.reference or rights.image.id},
+            verdict=verdict, errno=0, rule=code, why=why)  # fmt: skip
+        self._audit.write(event)
+        return event.id
