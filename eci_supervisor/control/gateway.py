@@ -4,7 +4,7 @@ import sys
 import click
 
 from eci_supervisor.control.options import state_directory
-from eci_supervisor.control.policy import WITH_FILE
+from eci_supervisor.control.policy import WITH_SETTINGS
 from eci_supervisor.docker.gateway import SCHEME, Address, CannotListen, serve
 from eci_supervisor.linux.paths import DEFAULT_AUDIT_DIR, DEFAULT_STATE_DIR
 from eci_supervisor.settings import store
@@ -18,7 +18,7 @@ from eci_supervisor.settings import store
 @click.option("--audit-dir", type=click.Path(), default=DEFAULT_AUDIT_DIR, show_default=True, metavar="DIR",
               help="Where requests are recorded.")  # fmt: skip
 @click.option("--state-dir", type=click.Path(), default=None, metavar="DIR", help="As with each command.")
-@WITH_FILE
+@WITH_SETTINGS
 @click.pass_context
 def gateway(context: click.Context, listen: str, group: str, engine: str, audit_dir: str, state_dir: str | None, settings: str) -> None:
     """Serve a Docker socket behind which every container runs under eci-runc.
