@@ -5,7 +5,7 @@ TEST_PACKAGES = $(PACKAGES) crun docker.io iptables gcc-multilib clang libclang-
 
 export DEBIAN_FRONTEND = noninteractive
 
-.PHONY: demo demo-docker test fuzz bench build build-dev packages packages-test lint
+.PHONY: demo demo-docker test fuzz soak bench build build-dev packages packages-test lint
 
 build: packages .venv/installed
 build-dev: packages-test .venv/installed-dev
@@ -22,6 +22,10 @@ test: build-dev
 # Ten minutes; its result is part of the repository, and `make test` fails where the code has changed since.
 fuzz: build-dev
 	@.venv/bin/python -m tests.fuzz
+
+# Four minutes: races and storms of signals for as long as they are meant to last.
+soak: build-dev
+	@.venv/bin/python -m tests.soak
 
 bench: build-dev
 	@.venv/bin/python -m bench

@@ -83,6 +83,7 @@ class Effects:
     async def _emulate(self, thread: Answering, call: Call, effect: Effect, *, may_continue: bool) -> None:
         # Only what cannot be undone is kept: a tree whose caller was gone is detached, and made anew when the call repeats.
         repeat = None if isinstance(effect, MountTree) else repeat_of(thread.notify_fd, call)
+        self._kept.moved_on(thread.notify_fd, call, repeat)
         async with self._kept.in_turn(repeat):
             if repeat and self._kept.take(repeat):
                 if not self._answer(thread, call, Done.EMULATED, 0):

@@ -39,6 +39,7 @@ class Kept:
         self._clock = clock
         self._until: dict[Repeat, float] = {}
         self._under_way: dict[Repeat, trio.Event] = {}
+        self._left: set[Repeat] = set()  # of those under way
 
     @asynccontextmanager
     async def in_turn(self, repeat: Repeat | None) -> AsyncIterator[None]:
@@ -53,12 +54,21 @@ class Kept:
         finally:
             if repeat:
                 del self._under_way[repeat]
+                self._left.discard(repeat)
             over.set()
+
+    def moved_on(self, notify_fd: int, call: Call, repeat: Repeat | None) -> None:
+        """A thread makes `call`: what it was interrupted in before, and is not this, it will not make again (it saw EINTR)."""
+        def before(other: Repeat) -> bool:
+            return (other.listener, other.tid) == (notify_fd, call.tid) and other != repeat
+
+        self._until = {key: until for key, until in self._until.items() if not before(key)}
+        self._left |= {key for key in self._under_way if before(key)}
 
     def keep(self, repeat: Repeat) -> None:
         now = self._clock()
         self._until = {key: until for key, until in self._until.items() if until > now}
-        if len(self._until) < KEPT_LIMIT:
+        if len(self._until) < KEPT_LIMIT and repeat not in self._left:
             self._until[repeat] = now + KEPT_S
 
     def take(self, repeat: Repeat) -> bool:

@@ -137,6 +137,15 @@ def test_an_umount_whose_answer_was_lost_is_not_done_twice(scene: Callable[..., 
     assert [(event.verdict, event.errno) for event in seen.events] == [("emulate", 0), ("emulate", EINVAL)]
 
 
+def test_a_thread_that_has_moved_on_repeats_nothing(scene: Callable[..., Scene]) -> None:
+    """It saw EINTR, mounted again, and means the second mount now."""
+    seen = scene(Outcome(0, undone=True), Outcome(0), Outcome(0))
+    seen.judge(call("umount2.tree", UMOUNT, 1))
+    seen.judge(call("mount.new_tree", PROC, 2))
+    seen.judge(call("umount2.tree", UMOUNT, 3))
+    assert [type(effect) for effect, _ in seen.mounts.done] == [UmountTree, MountTree, UmountTree]
+
+
 @pytest.mark.parametrize(("rule", "texts", "outcome"), [
     ("mount.new_tree", PROC, Outcome(0, undone=True)),  # detached again: the repeated call makes a new one
     ("umount2.tree", UMOUNT, Outcome(ENOENT, undone=True)),  # nothing was done
