@@ -18,9 +18,11 @@ COVERED = (
 
 def main() -> int:
     begin = time.monotonic()
-    done = subprocess.run([sys.executable, "-m", "pytest", "-q", str(LONG)], cwd=REPOSITORY, env={**os.environ, "ECI_SOAK": "1"}, check=False)
+    command = [sys.executable, "-m", "pytest", "-q", str(LONG)]
+    done = subprocess.run(command, cwd=REPOSITORY, env={**os.environ, "ECI_SOAK": "1"}, check=False)
     if done.returncode == 0:
-        lanes.record("soak", COVERED, {"seconds": round(time.monotonic() - begin), "race_s": 60, "signalled_mounts": 10_000, "runtimes": 2})
+        taken = round(time.monotonic() - begin)
+        lanes.record("soak", COVERED, {"seconds": taken, "race_s": 60, "signalled_mounts": 10_000, "runtimes": 2})
     return done.returncode
 
 
