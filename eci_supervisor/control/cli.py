@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from eci_supervisor import VERSION
-from eci_supervisor.control import doctor, follow, listing, policy_explain, render, report
+from eci_supervisor.control import choice, doctor, explain, follow, listing, policy_explain, render, report
 from eci_supervisor.control.gateway import gateway
 from eci_supervisor.control.options import Group, options, state_directory
 from eci_supervisor.control.policy import policy
@@ -108,6 +108,9 @@ def doctor_(context: click.Context, state_dir: str | None, as_json: bool) -> Non
 policy.add_command(policy_explain.explain)
 main.add_command(gateway)
 main.add_command(policy)
+main.add_command(explain.explain)
+for command in (choice.enable, choice.disable, choice.status):
+    main.add_command(command)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 import json
 import sys
 from collections.abc import Iterator
-from contextlib import suppress
 from typing import Any
 
 import click
@@ -140,9 +139,11 @@ def compile_(context: click.Context, settings: str, audit_dir: str, state_dir: s
 
 def in_force(directory: StateDir, settings: str) -> Policy:
     """The policy in force, compiled anew where the file has changed."""
-    return store.current(directory, store.settings_file(settings), _compile)
+    return store.current(directory, store.settings_file(settings), compile_=_compile)
 
 
-def _compile(directory: StateDir, file: str) -> None:
-    with suppress(Invalid):
+def _compile(directory: StateDir, file: str, audit_dir: str) -> None:
+    try:
         store.compile_now(directory, file, compiled)
+    except Invalid as error:
+        invalid_settings(audit_dir, file, error)

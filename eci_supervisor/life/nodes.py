@@ -3,6 +3,7 @@ import os
 from dataclasses import dataclass
 
 from eci_supervisor.life.log import Log
+from eci_supervisor.life.record import policy
 from eci_supervisor.linux import mount_api
 from eci_supervisor.linux.namespaces import CLONE_NEWNS, unshare
 from eci_supervisor.linux.paths import StateDir
@@ -10,6 +11,8 @@ from eci_supervisor.model.state import ContainerState, Mode
 from eci_supervisor.model.tree import TreePlan
 from eci_supervisor.observe.journal import Journal
 from eci_supervisor.procfs import native, tree
+from eci_supervisor.procfs.bounded import bounded
+from eci_supervisor.procfs.cpu_view import CpuView
 from eci_supervisor.procfs.identity import identity
 from eci_supervisor.procfs.sampler import Sampler
 from eci_supervisor.procfs.snapshots import Stored
@@ -32,7 +35,8 @@ class Nodes:
 def mount_nodes(state_dir: StateDir, state: ContainerState, journal: Journal, log: Log) -> Nodes:
     """Mounts the nodes in a mount namespace of our own. Raises OSError, ValueError."""
     plans = native.plans(state)
-    bound = tree.tunables(plans)
+    rules = policy(state_dir.container(state.key)).nodes
+    bound = bounded(tree.tunables(plans), rules.most)
     virtual, kept = split_sysctls(state.sysctls, bound)
     unshare(CLONE_NEWNS)
     mount_api.mount("none", "/", "", mount_api.MS_REC | mount_api.MS_SLAVE)  # what the host unmounts is unmounted here too
@@ -45,7 +49,8 @@ def mount_nodes(state_dir: StateDir, state: ContainerState, journal: Journal, lo
             "node": os.fsdecode(what.node), "old": ascii(what.old), "new": ascii(what.new), "host": ascii(what.host)},
             pid=what.pid, uid=what.uid)
 
-    sampler = Sampler(swap_hidden=state.mode is Mode.SYSTEM, identity=identity(state.id, state.token), on_fault=fault)
+    hidden = state.mode is Mode.SYSTEM or rules.swap_view == "hidden"
+    sampler = Sampler(swap_hidden=hidden, cpu_view=CpuView(rules.cpu_view), identity=identity(state.id, state.token), on_fault=fault)
     view = View(sampler, state.ids.start, state_dir.container(state.key).tunables, bound=bound, initial=virtual, on_store=stored,
                 on_fault=fault)
     view.mount(state_dir.staging).close()

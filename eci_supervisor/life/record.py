@@ -1,8 +1,10 @@
-"""state.json on disk: read by everybody, replaced whole, so that a reader never sees half of one."""
+"""state.json on disk: read by everybody, replaced whole, so that a reader never sees half of one. And the policy beside it."""
 import os
 
 from eci_supervisor.linux.paths import ContainerDir, StateDir
+from eci_supervisor.model.settings import DEFAULTS, Policy
 from eci_supervisor.model.state import ContainerState, StateError
+from eci_supervisor.settings.wire import policy_from_bytes
 
 
 def load(directory: ContainerDir) -> ContainerState | None:
@@ -21,6 +23,15 @@ def store(directory: ContainerDir, state: ContainerState) -> None:
     with open(fd, "wb") as file:  # a write(2) on a disk that fills up may be a short one, and no error
         file.write(state.to_bytes())
     os.rename(fresh, directory.state)
+
+
+def policy(directory: ContainerDir) -> Policy:
+    """What the admin decided when the container was made; the defaults for one that was made without. Raises WireError, OSError."""
+    try:
+        with open(directory.policy, "rb") as file:
+            return policy_from_bytes(file.read())
+    except FileNotFoundError:
+        return DEFAULTS
 
 
 def load_all(state_dir: StateDir) -> list[ContainerState]:

@@ -12,7 +12,7 @@ from eci_supervisor.settings.store import current, settings_file
 
 def settled(call: Call, spec: Spec, report: Reporter) -> tuple[Call, Spec]:
     """The call and the spec as the policy has them. Raises PolicyRefused, NotCompiled."""
-    policy = current(call.state_dir, settings_file(call.line.settings))
+    policy = current(call.state_dir, settings_file(call.line.settings), call.line.audit_dir)
     if policy.problem:
         report.warning(policy.problem)
     line = replace(call.line, mode=mode(policy, call.line.mode))

@@ -76,7 +76,7 @@ def _calls(calls: Syscalls) -> CallRules:
     return CallRules(
         trap_all=calls.trap == "all", floor=calls.floor == "default", deny=calls.deny, allow=calls.allow, mknod=calls.mknod,
         mount_types=MountTypes(calls.mount_types.type == "allow", calls.mount_types.list), mount_sources=calls.mount_sources,
-        mount_targets=tuple(target.removeprefix("volume:") for target in calls.mount_targets), namespaces=calls.namespaces,
+        mount_targets=calls.mount_targets, namespaces=calls.namespaces,
         nested_depth=calls.nested_depth)
 
 

@@ -2,11 +2,10 @@
 from typing import Final
 
 from eci_supervisor.policy.arch import Abi, number
-from eci_supervisor.policy.table import FLOOR
+from eci_supervisor.policy.table import FLOOR, KINDS
 from eci_supervisor.procfs.node import Tunable, walk
 from eci_supervisor.procfs.tree import PROC
 
-KINDS: Final = ("user", "mount", "pid", "network", "ipc", "uts", "cgroup", "time")
 SYSCTLS: Final = frozenset(
     path.removeprefix(b"sys/").decode().replace("/", ".")
     for path, node in walk(PROC) if path.startswith(b"sys/") and isinstance(node, Tunable))

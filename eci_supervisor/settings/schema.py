@@ -74,7 +74,7 @@ def _floor_call(name: str) -> str:
 
 def _kind(name: str) -> str:
     if not is_kind(name):
-        raise ValueError('use "user", "mount", "pid", "network", "ipc", "uts", "cgroup" or "time"')
+        raise ValueError('use "user", "mnt", "pid", "net", "ipc", "uts", "cgroup" or "time"')
     return name
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from eci_supervisor.linux.fds import OwnedFd
-from eci_supervisor.linux.paths import DEFAULT_SETTINGS, DESKTOP_SETTINGS, StateDir
+from eci_supervisor.linux.paths import DEFAULT_AUDIT_DIR, DEFAULT_SETTINGS, DESKTOP_SETTINGS, StateDir
 from eci_supervisor.model.settings import Policy, Stamp
 from eci_supervisor.settings.problem import Invalid, Problem
 from eci_supervisor.settings.wire import WireError, policy_from_bytes, policy_to_bytes
@@ -44,14 +44,18 @@ def stamp(file: str) -> Stamp:
         return Stamp()
 
 
-def current(state_dir: StateDir, file: str, compile_: Callable[[StateDir, str], None] | None = None) -> Policy:
-    """What is in force: the compiled copy, made anew where the file is another than it was made from. Raises NotCompiled."""
+def current(state_dir: StateDir, file: str, audit_dir: str = DEFAULT_AUDIT_DIR,
+            compile_: Callable[[StateDir, str, str], None] | None = None) -> Policy:
+    """What is in force: the compiled copy, made anew where the file is another than it was made from. Raises NotCompiled.
+
+    audit_dir: where it is said that a file is invalid.
+    """
     found = loaded(state_dir.policy)
     if found is not None and (found.file, found.stamp) == (file, stamp(file)):
         return found
     if found is None and stamp(file) == Stamp():
         return Policy(file=file)  # a host without settings needs no other process for that
-    (compile_ or _compile_apart)(state_dir, file)
+    (compile_ or _compile_apart)(state_dir, file, audit_dir)
     found = loaded(state_dir.policy)
     if found is None or found.file != file:
         raise NotCompiled(CANNOT)
@@ -142,9 +146,9 @@ def _put(path: str, content: bytes) -> None:
     os.rename(fresh, path)
 
 
-def _compile_apart(state_dir: StateDir, file: str) -> None:
+def _compile_apart(state_dir: StateDir, file: str, audit_dir: str) -> None:
     """In a process of its own: what create imports is counted, and pydantic is not among it."""
     from eci_supervisor.oci import child
 
     child.output([sys.executable, "-I", "-m", "eci_supervisor.control.cli", "policy", "compile", f"--state-dir={state_dir.path}",
-                  f"--settings={file}"])
+                  f"--settings={file}", f"--audit-dir={audit_dir}"])

@@ -14,8 +14,8 @@ NAME = "eci_supervisor"
 MAINS = {"oci.shim", "supervisor", "forkserver.main", "control.cli"}
 ADAPTERS = {
     "cgroup.delegate", "cgroup.reader", "cgroup.tasks",
-    "control.client", "control.doctor", "control.follow", "control.gateway", "control.listing", "control.options", "control.policy",
-    "control.policy_explain", "control.render", "control.report", "control.server",
+    "control.choice", "control.client", "control.doctor", "control.explain", "control.follow", "control.gateway", "control.listing",
+    "control.options", "control.policy", "control.policy_explain", "control.render", "control.report", "control.server",
     "docker.client", "docker.engine", "docker.exchange", "docker.gateway", "docker.registry", "docker.relay", "docker.right",
     "docker.streams", "docker.targets", "docker.upstream", "docker.witness",
     "forkserver.client", "forkserver.freshness", "forkserver.home", "forkserver.namespace", "forkserver.peers", "forkserver.plug",
@@ -27,8 +27,7 @@ ADAPTERS = {
     "observe.audit", "observe.journal", "observe.refusals",
     "oci.ask", "oci.assemble", "oci.bundle", "oci.call", "oci.call_rules", "oci.caller", "oci.child", "oci.claim", "oci.create",
     "oci.creator", "oci.decided", "oci.exec_", "oci.features", "oci.joins", "oci.mountpoints", "oci.recorded", "oci.report",
-    "oci.restricted", "oci.rootfs", "oci.run",
-    "oci.settled", "oci.sources", "oci.stage", "oci.told", "oci.undo",
+    "oci.restricted", "oci.rootfs", "oci.run", "oci.settled", "oci.sources", "oci.stage", "oci.told", "oci.undo",
     "procfs.accounts_family", "procfs.cpu_family", "procfs.fuse_library", "procfs.load_family", "procfs.native", "procfs.numa_family",
     "procfs.readings", "procfs.sampler", "procfs.snapshots", "procfs.tunables", "procfs.view",
     "seccomp.callers", "seccomp.depth", "seccomp.effects", "seccomp.events", "seccomp.listener", "seccomp.machine", "seccomp.repeats",
