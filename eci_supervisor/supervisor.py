@@ -113,12 +113,27 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
                 await container.resume()
             nursery.start_soon(vetting.run, _listener(stack, directory.notify_socket))
             nursery.start_soon(ControlServer(container).run, _listener(stack, directory.control_socket))
+            _start_relay(nursery, stack, state_dir, state, audit)
             nursery.start_soon(journal.audit_calls)
             nursery.start_soon(tell_sysinfo, machine, nodes.sampler)
             _say(spawned, Ready(os.getpid()))
             await ends.until_over(container, spawned)
             journal.record("end", "the container's init is gone" if container.init else "create ended without a container")
             nursery.cancel_scope.cancel()
+
+
+def _start_relay(nursery: trio.Nursery, stack: ExitStack, state_dir: StateDir, state: ContainerState, audit: AuditFile) -> None:
+    """Serves the container's Docker socket, if create gave it the right to one."""
+    directory = state_dir.container(state.key)
+    if not os.path.exists(directory.rights):
+        return
+    from eci_supervisor.life.docker_socket import DockerSocket  # here, so that other supervisors do not carry it
+
+    docker = DockerSocket(state_dir, state, audit)
+    listener = docker.listen()
+    stack.callback(os.unlink, directory.docker_socket)
+    stack.callback(listener.socket.close)
+    nursery.start_soon(docker.run, listener)
 
 
 def _listener(stack: ExitStack, path: str) -> trio.socket.SocketType:

@@ -3,6 +3,7 @@
 A connection of h11 is made for each request, from the bytes left over: so every head is judged as bytes before h11 sees it.
 """
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from typing import NoReturn
 
 import h11
@@ -16,6 +17,7 @@ from eci_supervisor.docker.target import MalformedRequest
 HEAD_S = 30.0  # for a head that has begun
 IDLE_S = 300.0  # between two requests
 BODY_STEP_S = 120.0  # for the next piece of a body
+DRAIN_S = 5.0
 READ_BYTES = 1 << 18
 
 
@@ -110,6 +112,14 @@ class Client:
         if not self._head_only:
             await self.answer_body(body)
         await self._send(h11.EndOfMessage())
+        await self._drain()
+
+    async def _drain(self) -> None:
+        """A client that still sends would get a broken pipe, and never read the answer: its bytes are dropped for a while."""
+        with trio.move_on_after(DRAIN_S), suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self.stream.send_eof()
+            while await self.stream.receive_some(READ_BYTES):
+                pass
 
     async def until_gone(self) -> NoReturn:
         """Raises ClientGone when the client has hung up; bytes of a next request are kept, and then it is not watched any more."""

@@ -14,7 +14,6 @@ from eci_supervisor.model.settings import Rights
 
 PREFIX = "enhanced container isolation: "
 MAX_TARGET_SHOWN = 1024
-SETTINGS_FILE = "/etc/eci/admin-settings.json"
 
 
 class Refused(Exception):
@@ -62,7 +61,7 @@ def decide(head: Head, rights: Rights) -> Permitted:
     _check_class(route, head, rights)
     listed = lists.refuses(rights.commands, route)
     if listed and not rights.learn:
-        raise _blocked("socket.command", head, f"the docker socket command list in {SETTINGS_FILE}")
+        raise _blocked("socket.command", head, f"the docker socket command list in {rights.file}")
     try:
         queries.check(route.method, route.path + (f"?{route.query}" if route.query else ""), target)
         _check_media(route, head)
@@ -92,10 +91,10 @@ def shown(target: bytes) -> str:
 
 def _check_class(route: Route, head: Head, rights: Rights) -> None:
     if Class.ELSEWHERE in route.classes and "image build" in route.blocked_by and not rights.builds:
-        raise _blocked("socket.engine", head, f"eci.dockerSocket.builds in {SETTINGS_FILE}")
+        raise _blocked("socket.engine", head, f"eci.dockerSocket.builds in {rights.file}")
     elsewhere = Class.ELSEWHERE in route.classes and "image build" not in route.blocked_by
     if (elsewhere or Class.ADMIN in route.classes) and not rights.engine_admin:
-        raise _blocked("socket.engine", head, f"eci.dockerSocket.engineAdmin in {SETTINGS_FILE}")
+        raise _blocked("socket.engine", head, f"eci.dockerSocket.engineAdmin in {rights.file}")
 
 
 def _blocked(code: str, head: Head, where: str) -> Refused:

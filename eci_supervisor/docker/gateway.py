@@ -63,14 +63,18 @@ def rights(policy: Policy, engine: str) -> Rights:
     rules = policy.socket
     return Rights(container="", engine=engine or rules.engine, runtime=rules.runtime, image=Image("", "gateway"), entry="",
                   commands=rules.commands, builds=rules.builds, engine_admin=rules.engine_admin, max_body_bytes=rules.max_body_bytes,
-                  learn=policy.learn)  # fmt: skip
+                  learn=policy.learn, file=policy.file)  # fmt: skip
 
 
 def serve(address: Address, engine: str, policy: Callable[[], Policy], audit_dir: str) -> None:
     """Serves until SIGINT or SIGTERM. policy: what is in force, asked before each request. Raises CannotListen."""
     listener = address.open()
     audit = AuditFile(audit_dir)
-    relay = Relay(lambda: rights(policy(), engine), Witness(audit))
+
+    async def now() -> Rights:
+        return rights(await trio.to_thread.run_sync(policy), engine)
+
+    relay = Relay(now, Witness(audit))
     try:
         trio.run(partial(_serve, relay, listener))
     finally:

@@ -8,7 +8,7 @@ Nothing of a client's bytes reaches the engine but bodies that the route passes 
 and whose answer says that it has.
 """
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Protocol
 
 import trio
@@ -36,7 +36,7 @@ class Journal(Protocol):
 class Relay:
     """rights: asked before each request, so that a change of the policy holds from the next one; None: the right is gone."""
 
-    def __init__(self, rights: Callable[[], Rights | None], journal: Journal) -> None:
+    def __init__(self, rights: Callable[[], Awaitable[Rights | None]], journal: Journal) -> None:
         self._rights, self._journal = rights, journal
         self._places = trio.CapacityLimiter(MOST_CLIENTS)
 
@@ -77,7 +77,7 @@ class Relay:
 
     async def _request(self, client: Client, head: Head) -> bool:
         """Whether the connection can take another request. Raises Refused."""
-        rights = self._rights()
+        rights = await self._rights()
         if rights is None:
             raise Refused(403, "socket.image", f"{PREFIX}docker socket mount denied: the image is no longer in the allowed list")
         permitted = decide(head, rights)
@@ -94,7 +94,7 @@ class Relay:
             self._journal.request(rights, head.method, shown(head.target), "continue", "", "the policy allows it")
 
     async def _refuse(self, client: Client, head: Head | None, refused: Refused) -> None:
-        rights = self._rights()
+        rights = await self._rights()
         if rights is not None:
             method, target = (head.method, shown(head.target)) if head is not None else ("", "")
             name = self._journal.request(rights, method, target, "deny", refused.code, refused.text)

@@ -146,7 +146,7 @@ class Rights:
 
     container: the engine's id; engine: path of the engine's socket; image: whose rights they are; entry: the key of the entry that
     gave them ("" when learning); own_scope: it sees only what it made; gid: of the socket, as the container sees it; learn: list
-    refusals pass and are recorded.
+    refusals pass and are recorded; file: the settings that a refusal points to.
     """
 
     container: str
@@ -161,3 +161,4 @@ class Rights:
     engine_admin: bool = False
     max_body_bytes: int = 4 << 20
     learn: bool = False
+    file: str = ""
