@@ -15,8 +15,8 @@ class CallRules:
     """`syscalls`. trap_all: every mount, umount, unshare, setns is vetted and recorded; floor: whether the default floor holds.
 
     deny, allow: names of system calls; mknod: device nodes that every container has can be made; mount_sources: host paths;
-    mount_targets: `volume:<destination>`; namespaces: kinds that may not be made inside, by the names of /proc/PID/ns; nested_depth: of
-    user namespaces, the container's own not counted; nested_user_namespaces: `limits`', how many there may be at once.
+    mount_targets: destinations of volumes; namespaces: kinds that may not be made inside, by the OCI spec's names; nested_depth: of user
+    namespaces, the container's own not counted; nested_user_namespaces: `limits`', how many there may be at once.
     """
 
     trap_all: bool = True

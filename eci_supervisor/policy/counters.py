@@ -6,15 +6,15 @@ namespaces: each tree of ours is locked in a short-lived one, charged as the con
 from eci_supervisor.model.call_rules import CallRules
 from eci_supervisor.policy.table import KINDS
 
-UNCOUNTED = frozenset({"mnt"})
+UNCOUNTED = frozenset({"mount"})
+KERNELS_NAMES = {"network": "net"}
+# Read-only in every procfs of the container. As a whole: its files are another dentry for each user namespace that looks, so what covers
+# the one that we see covers none of the container's.
+LOCKED = "/proc/sys/user"
 
 
 def counters(calls: CallRules) -> dict[str, int]:
     """Sysctls, by name, of which container root must not raise one."""
-    stopped = {f"user.max_{kind}_namespaces": 0 for kind in KINDS if kind in calls.namespaces and kind not in UNCOUNTED}
-    return {"user.max_user_namespaces": calls.nested_user_namespaces} | stopped
-
-
-def locked(calls: CallRules) -> tuple[str, ...]:
-    """Their files, read-only in every procfs of the container."""
-    return tuple(f"/proc/sys/{name.replace('.', '/')}" for name in counters(calls))
+    stopped = [kind for kind in KINDS if kind in calls.namespaces and kind not in UNCOUNTED]
+    named = {f"user.max_{KERNELS_NAMES.get(kind, kind)}_namespaces": 0 for kind in stopped}
+    return {"user.max_user_namespaces": calls.nested_user_namespaces} | named

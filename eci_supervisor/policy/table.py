@@ -36,8 +36,8 @@ CLONE_TREE, TREE_NAMESPACE, RECURSIVE, RECONFIGURE = 0x1, 0x2, 0x8000, 7
 PATH, PATH_AND_STRUCT, STRUCT = (1,), (1, 3), (3,)
 # unshare(2) and clone(2), arg 0. clone has no NEWTIME: that bit belongs to the signal sent at its end.
 NEW_USER = 0x10000000
-KINDS = {"mnt": 0x20000, "cgroup": 0x2000000, "uts": 0x4000000, "ipc": 0x8000000, "user": NEW_USER, "pid": 0x20000000,
-         "net": 0x40000000, "time": 0x80}
+KINDS = {"mount": 0x20000, "cgroup": 0x2000000, "uts": 0x4000000, "ipc": 0x8000000, "user": NEW_USER, "pid": 0x20000000,
+         "network": 0x40000000, "time": 0x80}
 CLONE_KINDS = {kind: bit for kind, bit in KINDS.items() if kind != "time"}
 NEEDS_CAPABILITY = "what a namespace needs is a capability in the caller's user namespace"
 NO_TRACE = "its flags make no namespace"

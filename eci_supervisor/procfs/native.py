@@ -14,14 +14,14 @@ from eci_supervisor.linux.namespaces import CLONE_NEWIPC, CLONE_NEWNET, CLONE_NE
 from eci_supervisor.model.ids import IdRange
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.model.tree import TreePlan
-from eci_supervisor.policy.counters import locked
+from eci_supervisor.policy.counters import LOCKED
 from eci_supervisor.procfs import tree
 from eci_supervisor.procfs.numa_family import host_nodes
 
 
 def plans(state: ContainerState) -> tuple[TreePlan, TreePlan]:
     """What covers the container's procfs and sysfs on this kernel, with the tunables that it has and keeps for the host. Raises OSError."""
-    whole = (tree.proc_plan(state.masked, [*state.read_only, *locked(state.calls)]),
+    whole = (tree.proc_plan(state.masked, [*state.read_only, LOCKED]),
              tree.sysfs_plan([*state.masked, *throttles()], state.read_only, state.sysfs_read_only, host_nodes()))
     bound = tree.tunables(whole)
     there = [path for path in bound if os.path.lexists(b"/" + path)]

@@ -3,6 +3,7 @@
 ECI_TEST_PLAIN=1 runs runc and crun themselves: what fails then is a test's own means, not the isolation.
 """
 import itertools
+import json
 import os
 import shutil
 import signal
@@ -125,3 +126,10 @@ def container(containers: Launch) -> Container:
 def privileged(containers: Launch) -> Container:
     """A container that runs with all capabilities and without masks, as under `docker run --privileged`."""
     return containers(privileged=True).up()
+
+
+def write_rules(runtime: Runtime, **keys: object) -> None:
+    """The admin's file with these keys of `syscalls`; `limits` stands beside it."""
+    limits = {"limits": keys.pop("limits")} if "limits" in keys else {}
+    runtime.settings.write_text(json.dumps({"enhancedContainerIsolation": {"value": True}, "eci": {"syscalls": keys, **limits}}))
+    runtime.settings.chmod(0o644)

@@ -95,7 +95,7 @@ def test_the_other_trap_set_lets_pass_what_needs_nobody() -> None:
 
 
 def test_an_admins_namespace_rule_is_the_filters() -> None:
-    made = section(None, calls=CallRules(namespaces=("net",)))
+    made = section(None, calls=CallRules(namespaces=("network",)))
     refused = {(rule["names"][0], rule["errnoRet"]) for rule in made["syscalls"] if rule["action"] == ERRNO}
     refused -= {(name, 1) for name in FLOOR}
     assert refused == {("unshare", 1), ("clone", 1), ("clone3", 38), ("open_tree", 22), ("open_tree_attr", 22)}
