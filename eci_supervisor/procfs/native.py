@@ -21,7 +21,7 @@ from eci_supervisor.procfs.numa_family import host_nodes
 
 def plans(state: ContainerState) -> tuple[TreePlan, TreePlan]:
     """What covers the container's procfs and sysfs on this kernel, with the tunables that it has and keeps for the host. Raises OSError."""
-    whole = (tree.proc_plan(state.masked, [*state.read_only, LOCKED]),
+    whole = (tree.proc_plan(state.masked, [*state.read_only, *(() if "/proc/sys" in state.read_only else (LOCKED,))]),
              tree.sysfs_plan([*state.masked, *throttles()], state.read_only, state.sysfs_read_only, host_nodes()))
     bound = tree.tunables(whole)
     there = [path for path in bound if os.path.lexists(b"/" + path)]
