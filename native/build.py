@@ -21,7 +21,7 @@ from setuptools.command.build_py import build_py
 
 NATIVE = Path(__file__).resolve().parent
 PACKAGE = NATIVE.parent / "eci_supervisor"
-MOUNTER = ("mounter.c", "join.c", "tree.c", "first.c", "walk.c", "emulate.c")
+MOUNTER = ("mounter.c", "join.c", "tree.c", "first.c", "walk.c", "emulate.c", "existing.c", "copies.c")
 VERSION = re.search(r'VERSION = "(.*)"', (PACKAGE / "__init__.py").read_text())[1]  # type: ignore[index] # it is there
 FRONT = ("front.c", "call.c")
 EXTENSION = ("flood.c", "policy.c", "serve.c", "queue.c", "ring.c", "sysinfo.c", "tracee.c")

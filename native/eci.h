@@ -73,6 +73,7 @@ struct eci_row {
 	int32_t rule;		/* index into policy.table.RULES */
 	uint32_t reads;		/* string arguments copied for ECI_ASK, one bit each */
 	uint32_t pages;		/* those of reads that are a page of data: what is readable counts, no NUL is needed */
+	uint32_t structs;	/* those that are a struct: the next argument is its size, of which ECI_TEXT_BYTES at most are copied */
 };
 
 struct eci_policy {
@@ -206,6 +207,7 @@ struct eci_read {
 	char *bytes;
 	struct eci_text *text;
 	uint32_t done;		/* bytes read so far */
+	uint32_t size;		/* of a struct, which no NUL ends; 0 for the others */
 	int ended;
 	int page;
 };

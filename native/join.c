@@ -232,6 +232,9 @@ int eci_become(const struct caller *caller)
 	struct __user_cap_data_struct caps[2] = { { .effective = (uint32_t)caller->caps, .permitted = (uint32_t)caller->caps },
 						  { .effective = (uint32_t)(caller->caps >> 32), .permitted = (uint32_t)(caller->caps >> 32) } };
 
+	/* The files below /proc/sys/net are those of who looks. Before the rest: the caller needs no right to join where it is. */
+	if (setns(caller->ns[NS_NET], CLONE_NEWNET) < 0)
+		return -errno;
 	/* The host's numbers, so before the user namespace; SECBIT_NO_SETUID_FIXUP keeps our capabilities until then. */
 	if (syscall(SYS_setgroups, caller->ngroups, caller->groups) < 0 ||
 	    syscall(SYS_setresgid, caller->gid[0], caller->gid[1], caller->gid[2]) < 0 ||

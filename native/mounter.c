@@ -207,9 +207,9 @@ static int carry_out(const struct packet *packet, struct reply *reply)
 	case REQUEST_PROVE:
 		return eci_prove(reply);
 	case REQUEST_EMULATE:
-		if (request->count != 1 || packet->fd < 0 || !request->pid || packet->what[0] < OP_MOUNT_TREE || packet->what[0] > OP_UMOUNT_TREE)
+		if (!request->count || packet->fd < 0 || !request->pid || packet->what[0] < OP_MOUNT_TREE || packet->what[0] >= OPERATIONS)
 			return -EBADMSG;
-		eci_emulate(request, packet->fd, packet->what[0], strings[0][0], strings[0][1], reply);
+		eci_emulate(request, packet->fd, packet->what[0], strings, reply);
 		return reply->error;
 	}
 	return -EBADMSG;

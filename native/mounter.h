@@ -50,13 +50,17 @@ static inline int result(long ret)
 enum request_kind { REQUEST_PLAN = 1, REQUEST_CONTAINER, REQUEST_SYSCTLS, REQUEST_ATTACH, REQUEST_PROVE, REQUEST_EMULATE };
 enum tree_kind { TREE_PROC, TREE_SYSFS, TREES };
 enum cover { COVER_READONLY = 1, COVER_NODE, COVER_MASK, COVER_SELF };
-enum operation { OP_MOUNT_TREE = 1, OP_REMOUNT_BIND, OP_REMOUNT_SUPERBLOCK, OP_UMOUNT_TREE };
+enum operation { OP_MOUNT_TREE = 1, OP_REMOUNT_BIND, OP_REMOUNT_SUPERBLOCK, OP_UMOUNT_TREE, OP_BIND, OP_OPEN_TREE, OP_SET_ATTRIBUTES,
+		 OP_RECONFIGURE, OP_FSOPEN, OP_FSMOUNT, OPERATIONS };
 enum { REPLY_NOT_TREE = 1, REPLY_UNDONE = 2 };
 
 struct request {
 	uint32_t kind, tree;
 	uint64_t id, flags;
 	uint32_t pid, count;
+	int32_t fd;			/* of the caller: a context, or the directory of a path; below 0: none */
+	uint32_t unused;
+	uint64_t set, clear, propagation;	/* struct mount_attr; fsmount(2) has a set */
 };
 
 /* Followed by both strings, each with its NUL, which the lengths count. `what` is an enum cover or an enum operation. */
@@ -69,7 +73,7 @@ struct reply {
 	uint32_t flags, uid, pid;	/* of the caller: host ids */
 	char what[48];			/* what the error is about */
 };
-_Static_assert(sizeof(struct request) == 32 && sizeof(struct record) == 12 && sizeof(struct reply) == 64, "mounts/wire.py");
+_Static_assert(sizeof(struct request) == 64 && sizeof(struct record) == 12 && sizeof(struct reply) == 64, "mounts/wire.py");
 
 /* ---- State ---- */
 
@@ -108,6 +112,21 @@ struct caller {
 	bool own_thread;
 };
 
+typedef const char *const (*strings_t)[2];
+
+/* A call in hand. strings[0] are the path and the options, or the source; the others are where a procfs or sysfs may be mounted. */
+struct action {
+	struct caller *caller;
+	const struct request *request;
+	enum operation op;
+	strings_t strings;
+	size_t count;
+	int tree;		/* detached, or why there is none */
+	int out;		/* what the caller is given */
+	int context;		/* its own, of fsmount(2) */
+	bool attached, not_tree, given;
+};
+
 /* join.c: children, and who they become */
 int eci_in_child(int (*run)(void *arg), void *arg, bool newborn);
 void eci_child_ready(void);
@@ -119,13 +138,14 @@ int eci_become(const struct caller *caller);
 
 /* tree.c: superblocks, the stage, locks */
 int eci_tree(enum tree_kind kind, const struct caller *caller, const char *options, uint64_t attributes);
+int eci_context(enum tree_kind kind, const int *ns, const struct caller *as, const char *options);
+int eci_tree_of(int context, uint64_t attributes, int net);
 int eci_attributes(int mount, const char *path, uint64_t set, uint64_t clear, unsigned int at_flags);
 void eci_clear_stage(void);
 void eci_spare_ready(void);
 void eci_spare_drop(void);
 
 /* first.c: what is done once for a container */
-typedef const char *const (*strings_t)[2];
 int eci_attach_first(strings_t strings, size_t count, bool cgroup, struct reply *reply);
 int eci_write_sysctls(strings_t values, size_t count, struct reply *reply);
 int eci_prove(struct reply *reply);
@@ -136,7 +156,20 @@ int eci_walk(struct caller *caller, const char *path, bool follow);
 int eci_place(int fd, struct place *place);
 int eci_open_below(int dir, const char *path, uint64_t flags, uint64_t resolve);
 
+/* existing.c, copies.c, for children: 0 or -errno, or nothing was done and it is no tree; take_context, kind: what they are called for */
+int eci_act_on_tree(void *action);
+int eci_reconfigure(void *action);
+void eci_reconcile(int tree, bool was_read_only);
+enum tree_kind eci_kind(int mount);
+int eci_bind(void *action);
+int eci_open_tree(void *action);
+int eci_take_context(const struct action *action);
+int eci_fsopen(struct action *action);
+int eci_fsmount(struct action *action);
+int eci_give(struct action *action);
+
 /* emulate.c */
-void eci_emulate(const struct request *request, int notify, enum operation op, const char *target, const char *options, struct reply *reply);
+int eci_set_flags(int tree, uint64_t attributes);
+void eci_emulate(const struct request *request, int notify, enum operation op, strings_t strings, struct reply *reply);
 
 #endif

@@ -121,7 +121,7 @@ static void watch_read(struct eci_server *server, const struct eci_call *call)
 }
 
 /* Copies those string arguments of `wanted` (one bit each) that were not copied yet. */
-static void read_texts(struct eci_server *server, struct eci_call *call, uint32_t wanted, uint32_t pages)
+static void read_texts(struct eci_server *server, struct eci_call *call, uint32_t wanted, uint32_t pages, uint32_t structs)
 {
 	struct eci_read reads[ECI_TEXTS] = { 0 };
 	unsigned int n = 0;
@@ -137,6 +137,8 @@ static void read_texts(struct eci_server *server, struct eci_call *call, uint32_
 		reads[n].address = call->args[arg];
 		reads[n].bytes = call->bytes[i];
 		reads[n].text = &call->texts[i];
+		if (structs & 1u << arg)	/* nothing to be had of an empty one: then it is read as a string, and the size says so */
+			reads[n].size = call->args[arg + 1] < ECI_TEXT_BYTES ? (uint32_t)call->args[arg + 1] : ECI_TEXT_BYTES;
 		reads[n++].page = (pages & 1u << arg) != 0;
 		call->text_count++;
 	}
@@ -149,7 +151,7 @@ static void read_texts(struct eci_server *server, struct eci_call *call, uint32_
 
 static int named(struct eci_server *server, struct eci_call *call, const struct eci_row *row)
 {
-	read_texts(server, call, 1u << row->text, 0);
+	read_texts(server, call, 1u << row->text, 0, 0);
 	for (uint32_t i = 0; i < call->text_count; i++)
 		if (call->texts[i].arg == row->text)
 			return eci_row_named(row, &call->texts[i], call->bytes[i]);
@@ -199,7 +201,7 @@ static void ask(struct eci_server *server, struct eci_call *call, const struct e
 {
 	int ret;
 
-	read_texts(server, call, row->reads, row->pages);
+	read_texts(server, call, row->reads, row->pages, row->structs);
 	ret = enqueue(server, call);
 	if (ret == -EAGAIN) {
 		answer(server, call, ECI_FAILED, EIO);

@@ -55,7 +55,7 @@ int eci_continue(int notify_fd, uint64_t id)
 static size_t piece(const struct eci_read *read)
 {
 	size_t page = PAGE - ((read->address + read->done) & (PAGE - 1));
-	size_t room = ECI_TEXT_BYTES - read->done;
+	size_t room = (read->size ? read->size : ECI_TEXT_BYTES) - read->done;
 
 	return page < room ? page : room;
 }
@@ -64,7 +64,7 @@ static size_t piece(const struct eci_read *read)
 static void grown(struct eci_read *read, size_t count)
 {
 	const char *start = read->bytes + read->done;
-	const char *nul = memchr(start, 0, count);
+	const char *nul = read->size ? NULL : memchr(start, 0, count);
 
 	if (nul) {
 		read->text->length = (uint32_t)(nul - read->bytes);
@@ -73,9 +73,11 @@ static void grown(struct eci_read *read, size_t count)
 	}
 	read->done += (uint32_t)count;
 	read->text->length = read->done;
-	if (read->done < ECI_TEXT_BYTES)
+	if (read->done < (read->size ? read->size : ECI_TEXT_BYTES))
 		return;
 	read->ended = 1;
+	if (read->size)
+		return;
 	if (read->page)
 		read->text->length--;	/* the kernel puts a NUL there: copy_mount_options() */
 	else

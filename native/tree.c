@@ -9,6 +9,7 @@
 static const char *const names[TREES] = { [TREE_PROC] = "proc", [TREE_SYSFS] = "sysfs" };
 static int spare = -1;		/* a tree of the container's own pid namespace, made when there was nothing else to do */
 static bool staged;
+static int staged_net = -1;	/* that the tree in work is looked at from, borrowed */
 
 /* An option of the caller. With a value the list is closed: pidns= takes a path, which would be ours and not the caller's, and LSM options
  * would be set with our authority. EINVAL is what the kernel says to a key it does not know. */
@@ -48,7 +49,7 @@ struct create {
 	int context;
 };
 
-/* A configured superblock, mounted nowhere: procfs of a pid namespace, sysfs of the network namespace. */
+/* A configured superblock, mounted nowhere: procfs of a pid namespace, sysfs of the network namespace. Without options its context. */
 static int create(void *opaque)
 {
 	struct create *c = opaque;
@@ -61,11 +62,11 @@ static int create(void *opaque)
 		ret = context = result(fsopen(names[c->kind], FSOPEN_CLOEXEC));
 	if (ret >= 0 && c->kind == TREE_PROC && eci.has_pidns)
 		ret = result(fsconfig(context, FSCONFIG_FD, "pidns", NULL, c->ns[NS_PID]));
-	if (ret >= 0)
+	if (ret >= 0 && c->options)
 		ret = result(fsconfig(context, FSCONFIG_STRING, "source", names[c->kind], 0));
-	if (ret >= 0)
+	if (ret >= 0 && c->options)
 		ret = set_options(context, c->kind, c->options);
-	if (ret >= 0)
+	if (ret >= 0 && c->options)
 		ret = result(fsconfig(context, FSCONFIG_CREATE, NULL, NULL, 0));
 	c->context = ret < 0 ? -1 : steal_fd(&context);
 	return ret;
@@ -73,7 +74,7 @@ static int create(void *opaque)
 
 /* A context for fsmount(2). A child makes it `as` the caller where there are options: gid= is translated by who creates the superblock.
  * Else we do, and the caller's authority is asked for when the tree is attached. Cannot hurt the host: it shows nothing while unmounted. */
-static int superblock(enum tree_kind kind, const int *ns, const struct caller *as, const char *options)
+int eci_context(enum tree_kind kind, const int *ns, const struct caller *as, const char *options)
 {
 	struct create c = { .kind = kind, .ns = ns, .as = as, .options = options, .context = -1 };
 	/* Without pidns= it shows the pid namespace of the task that makes it, so a child is born into it. It is visible there, but out of
@@ -157,19 +158,17 @@ static int cover_all(struct plan *plan, int tree, const int *clones)
 	return plan->read_only ? eci_attributes(tree, "", MOUNT_ATTR_RDONLY, 0, AT_RECURSIVE) : 0;
 }
 
-/* Builds the tree of `context` at /tree of the stage. Cannot hurt the host: everything happens in mount namespaces of our own. The files
- * below a procfs' sys/net are those of the network namespace that looks, so we look from `net`. */
-static int build(enum tree_kind kind, int context, uint64_t attributes, int net)
+/* Builds a tree out of a bare mount at /tree of the stage. Cannot hurt the host: everything happens in mount namespaces of our own. The
+ * files below a procfs' sys/net are those of the network namespace that looks, so we look from `net`. */
+static int build(enum tree_kind kind, int tree, int net)
 {
 	static int clones[MAX_ENTRIES];
 	struct plan *plan = &eci.plans[kind];
-	cleanup_fd int tree = result(fsmount(context, FSMOUNT_CLOEXEC, (unsigned int)attributes));
-	int ret = tree;
+	int ret;
 
 	for (unsigned int i = 0; i < plan->count; i++)
 		clones[i] = clone_cover(&plan->entries[i]);
-	if (ret >= 0)
-		ret = result(setns(net, CLONE_NEWNET));
+	ret = result(setns(net, CLONE_NEWNET));
 	if (ret >= 0)
 		ret = result(setns(eci.stage, CLONE_NEWNS));
 	if (ret >= 0)
@@ -188,8 +187,14 @@ static int build(enum tree_kind kind, int context, uint64_t attributes, int net)
  * root may get hold of the copy (mounter.h): it holds the locked tree and nothing else. */
 static int clone_locked(void *tree)
 {
-	if (setns(eci.stage, CLONE_NEWNS) < 0 || setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 || unshare(CLONE_NEWNS) < 0)
+	cleanup_fd int staged_tree = -1;
+
+	if (setns(staged_net, CLONE_NEWNET) < 0 || setns(eci.stage, CLONE_NEWNS) < 0 || setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 ||
+	    unshare(CLONE_NEWNS) < 0)
 		return -errno;
+	/* A superblock may be read-only by its options. Its nodes can follow here alone: attached, and too late to be locked so. */
+	staged_tree = open("/tree", O_PATH | O_CLOEXEC);
+	eci_reconcile(staged_tree, false);
 	return *(int *)tree = result(open_tree(AT_FDCWD, "/tree", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
 }
 
@@ -208,23 +213,36 @@ static bool same_file(int one, int other)
 	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
 }
 
+/* A locked, detached tree of a context, whoever has opened it. `attributes` as in eci_tree. The kernel's errno for a context that has no
+ * superblock yet, or is mounted already; -EPERM if it is neither procfs nor sysfs. */
+int eci_tree_of(int context, uint64_t attributes, int net)
+{
+	cleanup_fd int mount = result(fsmount(context, FSMOUNT_CLOEXEC, (unsigned int)attributes));
+	enum tree_kind kind = mount < 0 ? TREES : eci_kind(mount);
+	int tree = -1, ret;
+
+	if (kind == TREES)
+		return mount < 0 ? mount : -EPERM;
+	eci_clear_stage();
+	staged_net = net;
+	ret = build(kind, mount, net);
+	if (ret >= 0)
+		ret = eci_in_child(clone_locked, &tree, false);
+	return ret < 0 ? ret : tree;
+}
+
 /* A locked, detached tree: of the container's own namespaces, or of the caller's with its options. `attributes` will be locked, so they
  * are the spec's, and the atime flags, which no later call could change. -errno as the kernel's for options and namespaces. */
 int eci_tree(enum tree_kind kind, const struct caller *caller, const char *options, uint64_t attributes)
 {
 	const int *ns = caller ? caller->ns : eci.ns;
 	cleanup_fd int context = -1;
-	int tree = -1, ret;
 
 	if (kind == TREE_PROC && spare >= 0 && !*options && !attributes && same_file(ns[NS_PID], eci.ns[NS_PID]) &&
 	    same_file(ns[NS_NET], eci.ns[NS_NET]))
 		return steal_fd(&spare);
-	eci_clear_stage();
-	context = superblock(kind, ns, *options ? caller : NULL, options);
-	ret = context < 0 ? context : build(kind, context, attributes, ns[NS_NET]);
-	if (ret >= 0)
-		ret = eci_in_child(clone_locked, &tree, false);
-	return ret < 0 ? ret : tree;
+	context = eci_context(kind, ns, *options ? caller : NULL, options);
+	return context < 0 ? context : eci_tree_of(context, attributes, ns[NS_NET]);
 }
 
 /* The next procfs of the container's own pid and network namespaces, ahead of its time. */

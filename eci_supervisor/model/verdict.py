@@ -59,7 +59,63 @@ class UmountTree:
     flags: int
 
 
-Effect: TypeAlias = MountTree | RemountBind | RemountSuperblock | UmountTree
+@dataclass(frozen=True, slots=True)
+class Bind:
+    """A bind of one mount as a complete copy, where the kernel refuses it because `source` lies above locked mounts; else NotATree."""
+
+    source: bytes
+    target: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTree:
+    """The same for open_tree(2): a descriptor of a complete copy. directory: of the caller's, -1 where the path needs none."""
+
+    directory: int
+    path: bytes
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class SetAttributes:
+    """mount_setattr(2) of a tree's mount, then the nodes below made to agree; NotATree if what `path` leads to is none."""
+
+    directory: int
+    path: bytes
+    flags: int
+    set: int
+    clear: int
+    propagation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reconfigure:
+    """fsconfig(2)'s CMD_RECONFIGURE of the caller's descriptor `context`, then all nodes of its mount namespace made to agree."""
+
+    context: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fsopen:
+    """A descriptor of a context that the mounter will know again."""
+
+    kind: TreeKind
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fsmount:
+    """A descriptor of a locked tree, mounted of the caller's descriptor `context`; NotATree if that is no context of Fsopen."""
+
+    context: int
+    flags: int
+    attributes: int
+
+
+ByPath: TypeAlias = MountTree | RemountBind | RemountSuperblock | UmountTree | Bind
+ByDescriptor: TypeAlias = OpenTree | SetAttributes | Reconfigure | Fsopen | Fsmount  # the caller's, or one is given to it
+Effect: TypeAlias = ByPath | ByDescriptor
+REPEATABLE = (MountTree, Bind, OpenTree, Fsopen, Fsmount)  # undone, or handed out later, where the caller was gone: it calls again
 
 
 @dataclass(frozen=True, slots=True)

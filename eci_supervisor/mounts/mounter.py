@@ -19,12 +19,16 @@ from eci_supervisor.cgroup import delegate
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.model.emulation import Caller, MounterGone, MounterStuck, Outcome
 from eci_supervisor.model.state import LateBind
-from eci_supervisor.model.tree import TreePlan
-from eci_supervisor.model.verdict import Effect
+from eci_supervisor.model.tree import TreeKind, TreePlan
+from eci_supervisor.model.verdict import Effect, Reconfigure, RemountSuperblock
 from eci_supervisor.mounts import wire
+from eci_supervisor.mounts.mountinfo import MountinfoError, parse_mountinfo
 
 PROGRAM: Final = Path(__file__).parents[1] / "bin" / "eci-mounter"
 GONE: Final = "the mounter has ended"
+TREE_TYPES: Final = frozenset(kind.value for kind in TreeKind)
+TREES_LIMIT: Final = 250  # MAX_SEEN of native/existing.c, less the call's own
+PATH_MAX: Final = 400  # of one of them: all have to fit into a packet
 DEADLINE_S: Final = 5.0  # above the mounter's own for each of its children
 
 
@@ -92,8 +96,9 @@ class Mounter:
 
     async def emulate(self, effect: Effect, caller: Caller) -> Outcome:
         """Does `effect` as the caller and answers the notification, unless the target is no tree. Raises MounterGone, MounterStuck."""
+        trees = await trio.to_thread.run_sync(trees_of, caller.tid) if isinstance(effect, RemountSuperblock | Reconfigure) else ()
         try:
-            packet = wire.emulate_request(effect, caller.id, caller.tid)
+            packet = wire.emulate_request(effect, caller.id, caller.tid, trees)
         except wire.WireError as error:
             raise OSError(errno.EINVAL, str(error)) from error
         reply = await self.ask(packet, caller.notify_fd)
@@ -149,6 +154,20 @@ class Mounter:
     def _end(self) -> None:
         self._gone = True
         signal.pidfd_send_signal(self._pidfd.fileno(), signal.SIGKILL)
+
+
+def trees_of(tid: int) -> tuple[bytes, ...]:
+    """Where a procfs or sysfs is mounted, as thread `tid` sees it; what lies under another mount is out of its reach.
+
+    A hint, by a number that may be another thread's by now: the mounter looks what is there, as the caller. Without the thread: none.
+    """
+    try:
+        with open(f"/proc/{tid}/mountinfo", "rb") as file:
+            table = parse_mountinfo(file.read())
+    except (FileNotFoundError, ProcessLookupError, MountinfoError):
+        return ()
+    found = dict.fromkeys(mount.path for mount in table if mount.fstype in TREE_TYPES and len(mount.path) < PATH_MAX)
+    return tuple(found)[:TREES_LIMIT]
 
 
 def raise_for(reply: wire.Reply, what: str) -> None:

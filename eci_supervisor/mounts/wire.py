@@ -11,9 +11,23 @@ from typing import Final, assert_never
 
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.model.tree import TreeKind, TreePlan
-from eci_supervisor.model.verdict import Effect, MountTree, RemountBind, RemountSuperblock, UmountTree
+from eci_supervisor.model.verdict import (
+    Bind,
+    ByDescriptor,
+    ByPath,
+    Effect,
+    Fsmount,
+    Fsopen,
+    MountTree,
+    OpenTree,
+    Reconfigure,
+    RemountBind,
+    RemountSuperblock,
+    SetAttributes,
+    UmountTree,
+)
 
-REQUEST: Final = struct.Struct("=IIQQII")
+REQUEST: Final = struct.Struct("=IIQQIIiIQQQ")
 RECORD: Final = struct.Struct("=III")
 REPLY: Final = struct.Struct("=iIII48s")
 PACKET_MAX: Final = 128 * 1024
@@ -39,6 +53,12 @@ class Operation(IntEnum):
     REMOUNT_BIND = 2
     REMOUNT_SUPERBLOCK = 3
     UMOUNT_TREE = 4
+    BIND = 5
+    OPEN_TREE = 6
+    SET_ATTRIBUTES = 7
+    RECONFIGURE = 8
+    FSOPEN = 9
+    FSMOUNT = 10
 
 
 TREES: Final = (TreeKind.PROC, TreeKind.SYSFS)  # enum tree_kind is the index
@@ -63,9 +83,25 @@ class Reply:
 Record = tuple[int, bytes, bytes]
 
 
-def request(kind: Kind, records: Sequence[Record] = (), *, tree: int = 0, call: int = 0, flags: int = 0, pid: int = 0) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """fd: a descriptor of the caller, -1 for none; the rest is of struct mount_attr, fsmount(2) has a `set` alone."""
+
+    fd: int = -1
+    set: int = 0
+    clear: int = 0
+    propagation: int = 0
+
+
+NO_ATTRIBUTES: Final = Attributes()
+
+
+def request(
+    kind: Kind, records: Sequence[Record] = (), *, tree: int = 0, call: int = 0, flags: int = 0, pid: int = 0,
+    more: Attributes = NO_ATTRIBUTES,
+) -> bytes:
     """One packet. Raises WireError."""
-    parts = [REQUEST.pack(kind, tree, call, flags, pid, len(records))]
+    parts = [REQUEST.pack(kind, tree, call, flags, pid, len(records), more.fd, 0, more.set, more.clear, more.propagation)]
     for what, first, second in records:
         if b"\0" in first or b"\0" in second:
             raise WireError(f"a NUL in {first + second!r}")
@@ -86,20 +122,46 @@ def attach_request(rootfs: bytes, late: Sequence[LateBind], cgroup: bool) -> byt
     return request(Kind.ATTACH, [(0, rootfs, b""), *binds], flags=int(cgroup))
 
 
-def emulate_request(effect: Effect, call: int, tid: int) -> bytes:
-    """`call` is the notification id, `tid` the caller's thread in our pid namespace."""
+def emulate_request(effect: Effect, call: int, tid: int, trees: Sequence[bytes] = ()) -> bytes:
+    """`call` is the notification id, `tid` the caller's thread in our pid namespace, `trees` where its superblock may be mounted."""
+    operation, first, second, tree, flags, more = _operation(effect) if isinstance(effect, ByPath) else _by_descriptor(effect)
+    records = [(operation, first, second), *((0, path, b"") for path in trees)]
+    return request(Kind.EMULATE, records, tree=tree, call=call, flags=flags, pid=tid, more=more)
+
+
+Parts = tuple[Operation, bytes, bytes, int, int, Attributes]  # operation, both strings, tree, flags, the rest
+
+
+def _operation(effect: ByPath) -> Parts:
     match effect:
         case MountTree(kind, target, flags, options):
-            record, tree = (Operation.MOUNT_TREE, target, options), TREES.index(kind)
+            return Operation.MOUNT_TREE, target, options, TREES.index(kind), flags, NO_ATTRIBUTES
         case RemountBind(target, flags):
-            record, tree = (Operation.REMOUNT_BIND, target, b""), 0
+            return Operation.REMOUNT_BIND, target, b"", 0, flags, NO_ATTRIBUTES
         case RemountSuperblock(target, flags, options):
-            record, tree = (Operation.REMOUNT_SUPERBLOCK, target, options), 0
+            return Operation.REMOUNT_SUPERBLOCK, target, options, 0, flags, NO_ATTRIBUTES
         case UmountTree(target, flags):
-            record, tree = (Operation.UMOUNT_TREE, target, b""), 0
+            return Operation.UMOUNT_TREE, target, b"", 0, flags, NO_ATTRIBUTES
+        case Bind(source, target):
+            return Operation.BIND, target, source, 0, 0, NO_ATTRIBUTES
         case _:
             assert_never(effect)
-    return request(Kind.EMULATE, [record], tree=tree, call=call, flags=flags, pid=tid)
+
+
+def _by_descriptor(effect: ByDescriptor) -> Parts:
+    match effect:
+        case OpenTree(directory, path, flags):
+            return Operation.OPEN_TREE, path, b"", 0, flags, Attributes(directory)
+        case SetAttributes(directory, path, flags, to_set, to_clear, propagation):
+            return Operation.SET_ATTRIBUTES, path, b"", 0, flags, Attributes(directory, to_set, to_clear, propagation)
+        case Reconfigure(context):
+            return Operation.RECONFIGURE, b"", b"", 0, 0, Attributes(context)
+        case Fsopen(kind, flags):
+            return Operation.FSOPEN, b"", b"", TREES.index(kind), flags, NO_ATTRIBUTES
+        case Fsmount(context, flags, to_set):
+            return Operation.FSMOUNT, b"", b"", 0, flags, Attributes(context, to_set)
+        case _:
+            assert_never(effect)
 
 
 def parse_reply(packet: bytes) -> Reply:

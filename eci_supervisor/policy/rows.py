@@ -21,7 +21,7 @@ class RowAction(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """struct eci_row. text is -1 and names empty without a text condition; reads and pages have one bit an argument."""
+    """struct eci_row. text is -1 and names empty without a text condition; reads, pages and structs have one bit an argument."""
 
     arch: int
     nr: int
@@ -36,6 +36,7 @@ class Row:
     rule: int
     reads: int
     pages: int
+    structs: int = 0
 
 
 ALWAYS = Masked(arg=0, mask=0, value=0)
@@ -66,6 +67,7 @@ def _row(index: int, rule: Rule, abi: Abi, nr: int) -> Row:
         arch=AUDIT_ARCH[abi], nr=nr, arg=when.arg, kind=when.kind, mask=when.mask, value=when.value,
         text=rule.text.arg if rule.text else -1, names=rule.text.names if rule.text else (),
         action=action, errno=errno, rule=index, reads=_bits(rule.reads), pages=_bits(rule.pages),
+        structs=_bits(rule.structs),
     )
 
 

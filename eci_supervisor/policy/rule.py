@@ -93,9 +93,9 @@ class Rule:
     """One row.
 
     when: the registers it is for; passes, traps: what the filter lets through and what it notifies in the trap set `needed`, where that
-    is not simply `when`: together those of a call's rules cover every value, and they overlap only among themselves; reads: string
-    arguments copied for Ask; pages: those of them that are a page of data; only: it is there where the admin has one of these rules,
-    and has named `kind` in it if that is set.
+    is not simply `when`: together those of a call's rules cover every value, and they overlap only among themselves; reads: arguments
+    copied for Ask, strings but for pages, a page of data, and structs, whose size is the next argument; only: it is there where the admin
+    has one of these rules, and has named `kind` in it if that is set.
     """
 
     name: str
@@ -108,6 +108,7 @@ class Rule:
     text: TextIs | None = None
     reads: tuple[int, ...] = ()
     pages: tuple[int, ...] = ()
+    structs: tuple[int, ...] = ()
     abis: tuple[Abi, ...] = (Abi.X86_64, Abi.I386, Abi.AARCH64, Abi.ARM)
     only: tuple[Only, ...] = ()
     kind: str = ""

@@ -27,6 +27,7 @@ NEW = INVALID | REMOUNT | BIND | PROPAGATION | MOVE
 MAGIC = 1 << 31
 PASSED_PROPAGATION = tuple(Masked(3, MAGIC | REMOUNT | BIND | bit, bit) for bit in (1 << 17, 1 << 18, 1 << 19, 1 << 20))
 TREES = TextIs(arg=2, names=(b"proc", b"sysfs"))
+CONTEXTS = TextIs(arg=0, names=TREES.names)
 # Source, target, type, data: all, since the kernel copies them before it looks at the flags.
 STRINGS, DATA = (0, 1, 2, 4), (4,)
 # umount2(2), arg 1.
@@ -85,7 +86,10 @@ MOUNT = (
 )
 
 MOUNT_API = (
-    Rule("fsopen", "fsopen", Allow(TYPE), why="without fsmount a context shows nothing"),
+    Rule("fsopen.tree", "fsopen", Ask("fsopen", TYPE | REVEAL), text=CONTEXTS, reads=(0,),
+         why="a context of a procfs or sysfs has to be known again when it is mounted"),
+    Rule("fsopen", "fsopen", Continue(TYPE | REVEAL),
+         why="a name that turns into proc meanwhile makes a context that the kernel does not mount"),
     Rule("fsconfig.reconfigure", "fsconfig", Ask("reconfigure", OWNER), when=_int(1, 0xFFFFFFFF, RECONFIGURE),
          why="a procfs that turns read-only must take its nodes along; the host's superblocks are EPERM"),
     Rule("fsconfig", "fsconfig", Allow(NSCAP), why="options of a context, and its superblock, show nothing without fsmount"),
@@ -100,11 +104,11 @@ MOUNT_API = (
     Rule("open_tree_attr.namespace", "open_tree_attr", Refuse(EINVAL), when=_int(2, TREE_NAMESPACE, TREE_NAMESPACE),
          why="as on a kernel without OPEN_TREE_NAMESPACE"),
     Rule("open_tree_attr.clone", "open_tree_attr", Ask("open_tree_attr", LOCK), when=_int(2, RECURSIVE | CLONE_TREE, CLONE_TREE),
-         reads=PATH_AND_STRUCT, pages=STRUCT, why="as open_tree; the copied attributes are set before the clone is given"),
+         reads=PATH_AND_STRUCT, structs=STRUCT, why="as open_tree; the copied attributes are set before the clone is given"),
     Rule("open_tree_attr", "open_tree_attr", Allow(LOCK), why="a recursive clone keeps its locks, and its locked flags"),
     Rule("mount_setattr.recursive", "mount_setattr", Allow(LOCK), when=_int(2, RECURSIVE, RECURSIVE),
          why="it takes the nodes along by itself; locked flags stay, or nothing changes"),
-    Rule("mount_setattr", "mount_setattr", Ask("mount_setattr", LOCK), reads=PATH_AND_STRUCT, pages=STRUCT,
+    Rule("mount_setattr", "mount_setattr", Ask("mount_setattr", LOCK), reads=PATH_AND_STRUCT, structs=STRUCT,
          why="nodes below a tree that turns read-only must turn read-only too; locked flags stay"),
     Rule("fspick", "fspick", Allow(OWNER), why="fsconfig's RECONFIGURE decides"),
     Rule("statmount", "statmount", Allow(NSCAP), why="tells no more than mountinfo"),

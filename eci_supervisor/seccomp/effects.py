@@ -9,7 +9,7 @@ from eci_supervisor.model.call_rules import NO_RULES, CallRules
 from eci_supervisor.model.emulation import Caller, MounterFailed, Outcome
 from eci_supervisor.model.event import Event
 from eci_supervisor.model.notification import Call
-from eci_supervisor.model.verdict import Continue, Deny, Effect, Emulate, MountTree, Nest, Verdict
+from eci_supervisor.model.verdict import REPEATABLE, Continue, Deny, Effect, Emulate, Nest, Verdict
 from eci_supervisor.seccomp.callers import who
 from eci_supervisor.seccomp.depth import nested
 from eci_supervisor.seccomp.events import event_of
@@ -82,7 +82,7 @@ class Effects:
 
     async def _emulate(self, thread: Answering, call: Call, effect: Effect, *, may_continue: bool) -> None:
         # Only what cannot be undone is kept: a tree whose caller was gone is detached, and made anew when the call repeats.
-        repeat = None if isinstance(effect, MountTree) else repeat_of(thread.notify_fd, call)
+        repeat = None if isinstance(effect, REPEATABLE) else repeat_of(thread.notify_fd, call)
         self._kept.moved_on(thread.notify_fd, call, repeat)
         async with self._kept.in_turn(repeat):
             if repeat and self._kept.take(repeat):

@@ -48,7 +48,7 @@ def to_c(rows: tuple[Row, ...]) -> Any:  # noqa: ANN401 # a cffi object has no b
     for place, row in zip(policy.rows, rows, strict=False):
         place.arch, place.nr, place.arg, place.reg, place.mask, place.value = row.arch, row.nr, row.arg, row.kind.value, row.mask, row.value
         place.text, place.action, place.error, place.rule = row.text, row.action, row.errno, row.rule
-        place.reads, place.pages = row.reads, row.pages
+        place.reads, place.pages, place.structs = row.reads, row.pages, row.structs
         for name, text in zip(place.names, row.names, strict=False):
             ffi.memmove(name, text, len(text))
     return policy

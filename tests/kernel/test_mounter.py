@@ -190,11 +190,11 @@ def test_locks_that_do_not_hold() -> None:
 def test_junk_is_refused() -> None:
     """Nothing that is not a whole request does anything; the next request is served."""
     good = wire.plan_request(mounting.PROC)
-    junk = [b"", b"x", good[:-1], good + b"x", good[:31], b"\xff" * 200, wire.request(wire.Kind.PLAN, []),
+    junk = [b"", b"x", good[:-1], good + b"x", good[:63], b"\xff" * 200, wire.request(wire.Kind.PLAN, []),
             wire.request(wire.Kind.PLAN, [(1, b"../x", b"")]), wire.request(wire.Kind.PLAN, [(1, b"/x", b"")]),
             wire.request(wire.Kind.PLAN, [(9, b"x", b"")]), wire.request(wire.Kind.PLAN, [(1, b"x" * 300, b"")]),
             wire.request(wire.Kind.PLAN, [(1, b"x", b"")], tree=2), wire.request(wire.Kind.PROVE), wire.request(wire.Kind.CONTAINER),
-            wire.request(wire.Kind.EMULATE, [(1, b"/a", b"")], pid=1), struct.pack("=IIQQII", 99, 0, 0, 0, 0, 0)]
+            wire.request(wire.Kind.EMULATE, [(1, b"/a", b"")], pid=1), struct.pack("=IIQQIIiIQQQ", 99, *[0] * 10)]
 
     async def main() -> None:
         async with started() as mounter:

@@ -222,6 +222,16 @@ static long reconfigure(const char *path, const char *flag)
 	return ret < 0 ? ret : syscall(SYS_FSCONFIG, fs, 7, NULL, NULL, 0);
 }
 
+/* A copy without what is locked above it would show the kernel's own file: negative if it was refused, or is complete. */
+static long revealed(long ret, const char *format)
+{
+	struct statfs fs;
+	char node[64];
+
+	snprintf(node, sizeof(node), format, ret);
+	return ret < 0 || (statfs(node, &fs) == 0 && fs.f_type == FUSE_MAGIC) ? -1 : 0;
+}
+
 /* locked RO NODE: RO is a read-only volume, NODE a virtual file. One line for each call that was not refused. */
 static int locked(char **w)
 {
@@ -255,9 +265,9 @@ static int locked(char **w)
 		REFUSED(attributes(path, 0, 1, 0, 0, 0x8000));
 		REFUSED(attributes(path, 1 << 20, 0, 0, userns, 0));
 		REFUSED(reconfigure(path, "ro"));
-		REFUSED(mount("/proc", "/tmp", NULL, MS_BIND, NULL));
-		REFUSED(syscall(SYS_OPEN_TREE, AT_FDCWD, "/proc", 1));
-		REFUSED(syscall(SYS_OPEN_TREE, AT_FDCWD, path, 1));
+		REFUSED(revealed(mount("/proc", "/tmp", NULL, MS_BIND, NULL), "/tmp/uptime"));
+		REFUSED(revealed(syscall(SYS_OPEN_TREE, AT_FDCWD, "/proc", 1), "/proc/self/fd/%ld/uptime"));
+		REFUSED(revealed(syscall(SYS_OPEN_TREE, AT_FDCWD, path, 1), "/proc/self/fd/%ld/proc/uptime"));
 		REFUSED(open(w[0], O_TMPFILE | O_RDWR, 0600));
 		REFUSED(chmod(w[0], 0700));
 		REFUSED(syscall(SYS_PIVOT_ROOT, w[0], w[0]));

@@ -1,11 +1,28 @@
 """Handlers: copies in, the verdict the kernel's order of errors asks for out."""
+import dataclasses
+import struct
 from errno import EFAULT, EINVAL, ENAMETOOLONG, ENOENT
 
 import pytest
 
 from eci_supervisor.model.notification import Call, Text
 from eci_supervisor.model.tree import TreeKind
-from eci_supervisor.model.verdict import Deny, Emulate, KernelCheck, MountTree, RemountBind, RemountSuperblock, UmountTree
+from eci_supervisor.model.verdict import (
+    Bind,
+    Continue,
+    Deny,
+    Emulate,
+    Fsmount,
+    Fsopen,
+    KernelCheck,
+    MountTree,
+    OpenTree,
+    Reconfigure,
+    RemountBind,
+    RemountSuperblock,
+    SetAttributes,
+    UmountTree,
+)
 from eci_supervisor.policy.rule import Ask
 from eci_supervisor.policy.table import RULES
 from eci_supervisor.seccomp.handlers import decide
@@ -65,6 +82,44 @@ def test_a_bad_path_to_umount(text: Text, errno: int) -> None:
     assert decide(call("umount2.tree", {0: text})) == Deny(errno)
 
 
+LOCK = frozenset({KernelCheck.LOCK})
+READ_ONLY = struct.pack("=QQQQ", 1, 0, 0, 0)
+
+
+def test_a_plain_bind_is_ours_where_the_kernel_would_refuse_it() -> None:
+    assert decide(call("mount.bind", PROC | {0: Text(b"/s")}, 0, 0, 0, 0x1000)) == Emulate(Bind(b"/s", b"/t"), LOCK)
+
+
+@pytest.mark.parametrize(("directory", "path", "flags", "start"), [
+    (0xFFFFFF9C, b"/t", 1, (-1, b"/t")), (0xFFFFFF9C, b"t", 1, (-1, b"t")), (7, b"t", 1, (7, b"t")), (7, b"/t", 1, (-1, b"/t")),
+    (7, b"", 0x1001, (7, b".")), (0xFFFFFF9C, b"", 0x1001, (-1, b".")), (7, b"", 1, None), (0xFFFFFFFF, b"t", 1, None), (7, b"t", 3, None),
+])
+def test_where_open_tree_starts(directory: int, path: bytes, flags: int, start: tuple[int, bytes] | None) -> None:
+    verdict = decide(call("open_tree.clone", {1: Text(path)}, directory, 0, flags))
+    assert verdict == (Continue(LOCK) if start is None else Emulate(OpenTree(*start, flags), LOCK))
+
+
+@pytest.mark.parametrize(("flags", "size", "attributes", "ours"), [
+    (0, 32, Text(READ_ONLY), True), (0x100, 40, Text(READ_ONLY + bytes(8)), True), (0, 40, Text(READ_ONLY + b"\1" * 8), False),
+    (0, 31, Text(READ_ONLY), False), (0, 2**62, Text(READ_ONLY), False), (0, 32, Text(b"", EFAULT), False), (0, 32, NULL, False),
+    (0, 32, Text(struct.pack("=QQQQ", 2, 0, 0, 0)), False), (0, 32, Text(struct.pack("=QQQQ", 0x100001, 0, 0, 5)), False),
+    (1 << 30, 32, Text(READ_ONLY), False),
+])
+def test_attributes_that_nodes_must_follow(flags: int, size: int, attributes: Text, ours: bool) -> None:
+    asked = call("mount_setattr", {1: Text(b"/t"), 3: attributes}, 0xFFFFFF9C, 0, flags, 0)
+    asked = dataclasses.replace(asked, args=(*asked.args[:4], size, 0))
+    assert decide(asked) == (Emulate(SetAttributes(-1, b"/t", flags, 1, 0, 0), LOCK) if ours else Continue(LOCK))
+
+
+def test_contexts() -> None:
+    otherwise = frozenset({KernelCheck.TYPE, KernelCheck.REVEAL})
+    assert decide(call("fsopen.tree", {0: Text(b"proc")}, 0, 1)) == Emulate(Fsopen(TreeKind.PROC, 1), otherwise)
+    assert decide(call("fsopen.tree", {0: Text(b"proc")}, 0, 2)) == Continue(otherwise)
+    assert decide(call("fsmount", {}, 0xFFFFFFFF, 1, 4)) == Emulate(Fsmount(-1, 1, 4), frozenset({KernelCheck.REVEAL}))
+    assert decide(call("fsconfig.reconfigure", {}, 5, 7)) == Emulate(Reconfigure(5))
+    assert decide(call("fsconfig.reconfigure", {}, 0xFFFFFFFF, 7)) == decide(call("fsconfig.reconfigure", {}, 5, 7, 1)) == Deny(EINVAL)
+
+
 def test_a_rule_that_asks_nobody_is_an_error_of_ours() -> None:
     with pytest.raises(TypeError, match="asks no handler"):
         decide(call("unshare", {}))
@@ -74,4 +129,4 @@ def test_whatever_is_asked_has_its_strings_copied() -> None:
     asked = [rule for rule in RULES if isinstance(rule.action, Ask)]
     assert {(rule.call, rule.reads) for rule in asked} == {
         ("mount", (0, 1, 2, 4)), ("umount2", (0,)), ("umount", (0,)), ("open_tree", (1,)), ("open_tree_attr", (1, 3)),
-        ("mount_setattr", (1, 3)), ("fsconfig", ()), ("fsmount", ()), ("unshare", ()), ("clone", ())}
+        ("mount_setattr", (1, 3)), ("fsconfig", ()), ("fsopen", (0,)), ("fsmount", ()), ("unshare", ()), ("clone", ())}

@@ -1,4 +1,5 @@
 """The packets to eci-mounter, and what of its face is pure."""
+import os
 import re
 from pathlib import Path
 
@@ -9,9 +10,21 @@ from hypothesis import strategies as st
 from eci_supervisor.cgroup.delegate import directories
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.model.tree import Cover, Entry, TreeKind, TreePlan
-from eci_supervisor.model.verdict import Effect, MountTree, RemountBind, RemountSuperblock, UmountTree
+from eci_supervisor.model.verdict import (
+    Bind,
+    Effect,
+    Fsmount,
+    Fsopen,
+    MountTree,
+    OpenTree,
+    Reconfigure,
+    RemountBind,
+    RemountSuperblock,
+    SetAttributes,
+    UmountTree,
+)
 from eci_supervisor.mounts import wire
-from eci_supervisor.mounts.mounter import sysctl_path
+from eci_supervisor.mounts.mounter import sysctl_path, trees_of
 from eci_supervisor.mounts.mountinfo import parse_mountinfo
 
 HEADER = (Path(__file__).parents[2] / "native" / "mounter.h").read_text()
@@ -22,16 +35,19 @@ def constants(name: str) -> list[str]:
     """The members of an enum of native/mounter.h."""
     found = re.search(rf"enum {name} {{ ([^}}]*) }};", HEADER)
     assert found
-    return [member.split(" = ")[0] for member in found[1].split(", ")]
+    return [member.split(" = ")[0] for member in re.split(r",\s+", found[1])]
 
 
 def test_enums_agree_with_the_header() -> None:
     assert constants("request_kind") == [f"REQUEST_{kind.name}" for kind in wire.Kind]
-    assert constants("operation") == [f"OP_{operation.name}" for operation in wire.Operation]
+    assert constants("operation") == [*(f"OP_{operation.name}" for operation in wire.Operation), "OPERATIONS"]
     assert constants("cover") == [f"COVER_{cover.name}" for cover in Cover]
     assert constants("tree_kind") == [*(f"TREE_{kind.name}" for kind in wire.TREES), "TREES"]
     sizes = [int(size) for size in re.findall(r"sizeof\(struct (?:request|record|reply)\) == (\d+)", HEADER)]
     assert sizes == [wire.REQUEST.size, wire.RECORD.size, wire.REPLY.size]
+
+
+PLAIN = (-1, 0, 0, 0, 0)  # no descriptor, no attributes
 
 
 def unpacked(packet: bytes) -> tuple[tuple[int, ...], list[wire.Record]]:
@@ -52,7 +68,7 @@ def unpacked(packet: bytes) -> tuple[tuple[int, ...], list[wire.Record]]:
 @given(st.lists(st.tuples(st.integers(0, 9), TEXT, TEXT)))
 def test_request(records: list[wire.Record]) -> None:
     header, taken = unpacked(wire.request(wire.Kind.PLAN, records, tree=1, call=2**64 - 1, flags=3, pid=4))
-    assert header == (1, 1, 2**64 - 1, 3, 4, len(records))
+    assert header == (1, 1, 2**64 - 1, 3, 4, len(records), *PLAIN)
     assert taken == records
 
 
@@ -63,19 +79,39 @@ def test_what_no_packet_can_carry(record: wire.Record) -> None:
 
 
 def test_each_effect_is_one_record() -> None:
-    effects: dict[Effect, tuple[int, int, wire.Record]] = {
-        MountTree(TreeKind.SYSFS, b"/t", 5, b"o"): (1, 5, (1, b"/t", b"o")), RemountBind(b"/t", 6): (0, 6, (2, b"/t", b"")),
-        RemountSuperblock(b"/t", 7, b"ro"): (0, 7, (3, b"/t", b"ro")), UmountTree(b"/t", 8): (0, 8, (4, b"/t", b"")),
+    effects: dict[Effect, tuple[tuple[int, ...], wire.Record]] = {
+        MountTree(TreeKind.SYSFS, b"/t", 5, b"o"): ((1, 5, *PLAIN), (1, b"/t", b"o")),
+        RemountBind(b"/t", 6): ((0, 6, *PLAIN), (2, b"/t", b"")),
+        RemountSuperblock(b"/t", 7, b"ro"): ((0, 7, *PLAIN), (3, b"/t", b"ro")),
+        UmountTree(b"/t", 8): ((0, 8, *PLAIN), (4, b"/t", b"")),
+        Bind(b"/proc", b"/t"): ((0, 0, *PLAIN), (5, b"/t", b"/proc")),
+        OpenTree(7, b"t", 1): ((0, 1, 7, 0, 0, 0, 0), (6, b"t", b"")),
+        SetAttributes(-1, b"/t", 0, 1, 2, 3): ((0, 0, -1, 0, 1, 2, 3), (7, b"/t", b"")),
+        Reconfigure(5): ((0, 0, 5, 0, 0, 0, 0), (8, b"", b"")),
+        Fsopen(TreeKind.SYSFS, 1): ((1, 1, *PLAIN), (9, b"", b"")),
+        Fsmount(5, 1, 4): ((0, 1, 5, 0, 4, 0, 0), (10, b"", b"")),
     }
-    for effect, (tree, flags, record) in effects.items():
-        assert unpacked(wire.emulate_request(effect, 9, 10)) == ((6, tree, 9, flags, 10, 1), [record])
+    for effect, ((tree, flags, *more), record) in effects.items():
+        assert unpacked(wire.emulate_request(effect, 9, 10)) == ((6, tree, 9, flags, 10, 1, *more), [record])
+
+
+def test_a_superblock_comes_with_where_it_may_be_mounted() -> None:
+    header, records = unpacked(wire.emulate_request(Reconfigure(5), 9, 10, (b"/proc", b"/t")))
+    assert header[5] == 3
+    assert records[1:] == [(0, b"/proc", b""), (0, b"/t", b"")]
+
+
+def test_where_trees_are_mounted() -> None:
+    assert trees_of(os.getpid())[0] in (b"/proc", b"/sys")
+    assert trees_of(2**22 + 1) == ()
 
 
 def test_plan_and_attach() -> None:
     plan = TreePlan(TreeKind.PROC, (Entry(b"uptime", Cover.NODE, 16), Entry(b"acpi", Cover.MASK)), read_only=True)
-    assert unpacked(wire.plan_request(plan)) == ((1, 0, 0, 1, 0, 2), [(2, b"uptime", b""), (3, b"acpi", b"")])
+    assert unpacked(wire.plan_request(plan)) == ((1, 0, 0, 1, 0, 2, *PLAIN), [(2, b"uptime", b""), (3, b"acpi", b"")])
     late = [LateBind("/stage/\udcff", "/run/x")]
-    assert unpacked(wire.attach_request(b"/r", late, True)) == ((4, 0, 0, 1, 0, 2), [(0, b"/r", b""), (0, b"/stage/\xff", b"/run/x")])
+    records = [(0, b"/r", b""), (0, b"/stage/\xff", b"/run/x")]
+    assert unpacked(wire.attach_request(b"/r", late, True)) == ((4, 0, 0, 1, 0, 2, *PLAIN), records)
 
 
 @given(st.binary(max_size=200))

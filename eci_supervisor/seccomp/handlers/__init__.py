@@ -6,7 +6,7 @@ from eci_supervisor.model.verdict import KernelCheck, Verdict
 from eci_supervisor.policy.rule import Ask
 from eci_supervisor.policy.table import RULES
 from eci_supervisor.seccomp.handlers.mount import bind, mount_tree, remount_bind, remount_superblock
-from eci_supervisor.seccomp.handlers.mount_api import fsmount, mount_setattr, open_tree, open_tree_attr, reconfigure
+from eci_supervisor.seccomp.handlers.mount_api import fsmount, fsopen, mount_setattr, open_tree, open_tree_attr, reconfigure
 from eci_supervisor.seccomp.handlers.nest import nest
 from eci_supervisor.seccomp.handlers.umount import old_umount, umount_tree
 
@@ -15,6 +15,7 @@ Handler = Callable[[Call, frozenset[KernelCheck]], Verdict]
 HANDLERS: Mapping[str, Handler] = {
     "bind": bind,
     "fsmount": fsmount,
+    "fsopen": fsopen,
     "mount_setattr": mount_setattr,
     "mount_tree": mount_tree,
     "nest": nest,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from eci_supervisor.model.notification import Call
 from eci_supervisor.model.tree import TreeKind
-from eci_supervisor.model.verdict import Continue, Deny, Emulate, KernelCheck, MountTree, RemountBind, RemountSuperblock, Verdict
+from eci_supervisor.model.verdict import Bind, Deny, Emulate, KernelCheck, MountTree, RemountBind, RemountSuperblock, Verdict
 from eci_supervisor.seccomp.handlers.texts import NOTHING, page_errno, path_errno, string_errno
 
 SOURCE, TARGET, TYPE, FLAGS, DATA = range(5)
@@ -65,9 +65,9 @@ def remount_superblock(call: Call, otherwise: frozenset[KernelCheck]) -> Verdict
 
 
 def bind(call: Call, otherwise: frozenset[KernelCheck]) -> Verdict:
-    """One mount, without those below: above locked ones it is the kernel's EINVAL."""
+    """One mount, without those below it."""
     match decoded(call):
-        case MountCall():
-            return Continue(otherwise)
+        case MountCall(target=target):
+            return Emulate(Bind(call.texts.get(SOURCE, NOTHING).value, target), otherwise)
         case deny:
             return deny

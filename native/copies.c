@@ -1,0 +1,221 @@
+/* Calls that hand out a mount: plain binds and clones above locked mounts, and the mount of a context.
+ *
+ * None of them shows what is below a locked mount: a copy is complete, its locks are the original's, and a procfs or sysfs is a tree.
+ */
+#include <linux/kcmp.h>
+#include <linux/seccomp.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/syscall.h>
+
+#include "mounter.h"
+
+enum { THREAD = O_EXCL /* PIDFD_THREAD, Linux 6.9 */, GIVEN = 32 };
+
+/* What a context is of, nobody says. So those that we give out have a mark: the signal for O_ASYNC, which a context has no use for. Who
+ * removes it gets the kernel's refusal; who sets it on another context loses that. */
+enum { MARK = 63 };
+
+/* The last tree that was made for a call which a signal took away: the context is used up, so the same call, made again, gets the tree.
+ * 0 is no descriptor. */
+static struct { int context, tree; uint64_t attributes; } lost;
+
+/* ---- binds and clones that are not recursive ---- */
+
+/* A recursive clone, detached, of a place above locked mounts, where a plain one is EINVAL; -1 where it is not, or fails otherwise. */
+static int clone_above_locks(int source)
+{
+	cleanup_fd int plain = open_tree(source, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+
+	if (plain >= 0 || errno != EINVAL)
+		return -1;
+	return open_tree(source, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+}
+
+/* The clone of what `path` names, made once: the walk to a target may have to start again. */
+static int clone_source(struct action *action, const char *path, bool follow)
+{
+	cleanup_fd int source = -1;
+	int ret = eci_become(action->caller);
+
+	if (ret < 0 || action->tree >= 0)
+		return ret;
+	ret = source = eci_walk(action->caller, path, follow);
+	if (ret >= 0)
+		ret = action->tree = clone_above_locks(source);
+	return ret;
+}
+
+/* What fails before the copy is there is the kernel's to say. */
+static int handed_back(struct action *action, int ret)
+{
+	if (ret == -WANT_OWN_FD || ret == -EIO)
+		return ret;
+	action->not_tree = true;
+	return 0;
+}
+
+int eci_bind(void *opaque)
+{
+	struct action *action = opaque;
+	cleanup_fd int target = -1;
+	struct place at;
+	int ret = clone_source(action, action->strings[0][1], true);
+
+	if (ret >= 0)
+		ret = target = eci_walk(action->caller, action->strings[0][0], true);
+	if (ret < 0)
+		return handed_back(action, ret);
+	ret = eci_place(target, &at);
+	if (ret == 0 && !at.directory)
+		ret = -ENOTDIR;
+	if (ret == 0)
+		ret = eci_id_valid(action->caller);
+	if (ret == 0)
+		ret = result(move_mount(action->tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+	action->attached = ret == 0;
+	return ret;
+}
+
+/* What the caller is given is an open directory: an O_PATH descriptor, as fsmount(2) and open_tree(2) return, the kernel does not hand on
+ * to another process. It serves for all that those do. */
+static int open_for_caller(struct action *action)
+{
+	return action->out = result(openat(action->tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+int eci_open_tree(void *opaque)
+{
+	struct action *action = opaque;
+	int ret = clone_source(action, action->strings[0][0], !(action->request->flags & AT_SYMLINK_NOFOLLOW));
+
+	return ret < 0 ? handed_back(action, ret) : open_for_caller(action);
+}
+
+/* ---- descriptors of the caller ---- */
+
+static bool is_context(int proc, const char *link)
+{
+	static const char name[] = "anon_inode:[fscontext]";
+	char text[sizeof(name)] = "";
+
+	return readlinkat(proc, link, text, sizeof(text)) == sizeof(name) - 1 && !memcmp(text, name, sizeof(name) - 1);
+}
+
+/* The context that the calling thread has under the request's number, as a descriptor of ours; in a child that is still the mounter.
+ * -EBADF, -EINVAL as the kernel's. Looked at before it is taken: closing some other file may wait for a server of the container. */
+int eci_take_context(const struct action *action)
+{
+	const struct caller *caller = action->caller;
+	cleanup_fd int context = -1, pidfd = -1;
+	char link[40];
+
+	snprintf(link, sizeof(link), "%u/fd/%d", caller->tid, action->request->fd);
+	if (!is_context(eci.proc, link))
+		return faccessat(eci.proc, link, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? -EBADF : -EINVAL;
+	pidfd = (int)syscall(SYS_pidfd_open, caller->tid, THREAD);
+	if (pidfd < 0 && (caller->tid == caller->tgid_in[0] ||
+			  syscall(SYS_kcmp, caller->tid, caller->tgid_in[0], KCMP_FILES, 0, 0) == 0))	/* an older kernel, a shared table */
+		pidfd = (int)syscall(SYS_pidfd_open, caller->tgid_in[0], 0);
+	context = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, action->request->fd, 0);
+	if (context < 0 || eci_id_valid(caller) < 0)
+		return -EIO;
+	snprintf(link, sizeof(link), "self/fd/%d", context);
+	return is_context(eci.proc, link) ? steal_fd(&context) : -EINVAL;
+}
+
+/* ---- fsopen and fsmount of procfs and sysfs ---- */
+
+/* A context made as the caller and for its namespaces, which we shall know again. Where the caller may not show those namespaces, the
+ * kernel's own one will do: no superblock will come of it. */
+int eci_fsopen(struct action *action)
+{
+	action->out = eci_context(action->request->tree, action->caller->ns, action->caller, NULL);
+	action->not_tree = action->out < 0 && action->out != -EIO;
+	return action->out >= 0 ? result(fcntl(action->out, F_SETSIG, MARK)) : action->not_tree ? 0 : -EIO;
+}
+
+/* As the caller: whether it may mount at all, and with these flags, by a call that can only fail. */
+static int look_at_context(void *opaque)
+{
+	struct action *action = opaque;
+	int ret = action->context = eci_take_context(action);
+
+	if (ret == -EIO)
+		return ret;
+	action->not_tree = ret < 0 || fcntl(action->context, F_GETSIG) != MARK;
+	if (action->not_tree)
+		return 0;
+	if (lost.tree > 0 && lost.attributes == action->request->set &&
+	    syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, lost.context, action->context) == 0) {
+		action->tree = lost.tree;
+		lost.tree = 0;
+	}
+	ret = eci_become(action->caller);
+	if (ret == 0)
+		ret = result(fsmount(-1, (unsigned int)action->request->flags, (unsigned int)action->request->set));
+	return ret == -EBADF ? 0 : ret;
+}
+
+static int finish_tree(void *opaque)
+{
+	struct action *action = opaque;
+	int ret = eci_become(action->caller);
+
+	if (ret == 0)
+		ret = eci_set_flags(action->tree, action->request->set & ~(uint64_t)(MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME));
+	return ret < 0 ? ret : open_for_caller(action);
+}
+
+/* The context of a procfs or sysfs, which the kernel refuses to mount where the caller is, becomes a tree in the stage. Anything else is
+ * handed back. Cannot hurt the host: it shows namespaces of who opened the context, and that was a task of the container. */
+int eci_fsmount(struct action *action)
+{
+	int ret = eci_in_child(look_at_context, action, false);
+
+	if (ret < 0 || action->not_tree)
+		return ret;
+	if (action->tree < 0)
+		action->tree = eci_tree_of(action->context, action->request->set & (MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME),
+					   action->caller->ns[NS_NET]);
+	return action->tree < 0 ? action->tree : eci_in_child(finish_tree, action, false);
+}
+
+/* ---- the answer ---- */
+
+static void replace(int *kept, int *fd)
+{
+	if (*kept > 0)
+		close(*kept);
+	*kept = steal_fd(fd);
+}
+
+/* A detached tree can be attached as long as the descriptor is open that it was made with, which is ours. So these are kept, and the
+ * oldest go: what was not attached by then can only be looked at. */
+static void keep(struct action *action)
+{
+	static int trees[GIVEN];
+	static unsigned int next;
+
+	if (action->given || action->op != OP_FSMOUNT)
+		return replace(&trees[next++ % GIVEN], &action->tree);
+	replace(&lost.context, &action->context);
+	replace(&lost.tree, &action->tree);
+	lost.attributes = action->request->set;
+}
+
+/* Answers with a new descriptor of the caller's, or returns what is to be answered instead: -EMFILE, say. */
+int eci_give(struct action *action)
+{
+	const unsigned int cloexec[OPERATIONS] = { [OP_FSOPEN] = FSOPEN_CLOEXEC, [OP_FSMOUNT] = FSMOUNT_CLOEXEC, [OP_OPEN_TREE] = OPEN_TREE_CLOEXEC };
+	struct seccomp_notif_addfd give = { .id = action->caller->id, .flags = SECCOMP_ADDFD_FLAG_SEND, .srcfd = (uint32_t)action->out,
+					    .newfd_flags = action->request->flags & cloexec[action->op] ? O_CLOEXEC : 0 };
+	int ret = result(ioctl(action->caller->notify, SECCOMP_IOCTL_NOTIF_ADDFD, &give));
+
+	action->given = ret >= 0;
+	if (action->tree >= 0)
+		keep(action);
+	return ret < 0 ? ret : 0;
+}
