@@ -1,0 +1,1 @@
+"""What runs inside containers: no test imports it."""
