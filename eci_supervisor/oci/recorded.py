@@ -1,5 +1,8 @@
 """A refusal at create, told to the audit file; its id ends the sentence that the user sees."""
+import os
+
 from eci_supervisor.linux.paths import StateDir
+from eci_supervisor.model.settings import DEFAULTS, Policy
 from eci_supervisor.observe import refusals
 from eci_supervisor.oci.argv import CommandLine
 from eci_supervisor.oci.refusal import PolicyRefused, StageRefused
@@ -30,16 +33,19 @@ def noted(told: PolicyRefused, line: CommandLine, verdict: str) -> None:
 
 
 def with_id(sentence: str, line: CommandLine, code: str, where: str, verdict: str) -> str:
-    event = refusals.refusal(line.id, line.root, line.command, one_line(sentence), code, place(line, where), verdict)
-    written = refusals.write(line.audit_dir, event)
+    file = settings_file(line.settings)
+    policy = loaded(StateDir(line.state_dir).policy) or DEFAULTS
+    event = refusals.refusal(line.id, line.root, line.command, one_line(sentence), code, place(file, policy, where), verdict)
+    written = refusals.write(audit_dir(policy, line.audit_dir), event)
     return f"{sentence} [{written}]" if written else sentence
 
 
-def place(line: CommandLine, where: str) -> dict[str, str]:
+def audit_dir(policy: Policy, given: str) -> str:
+    """The settings' place for the audit file, else the one of the runtime's arguments."""
+    return os.path.dirname(policy.audit_file) or given
+
+
+def place(file: str, policy: Policy, where: str) -> dict[str, str]:
     """Which line of which file says so."""
-    file = settings_file(line.settings)
-    policy = loaded(StateDir(line.state_dir).policy)
     found = {"settings": where, "file": file}
-    if policy is not None and where in policy.lines:
-        found["line"] = str(policy.lines[where])
-    return found
+    return {**found, "line": str(policy.lines[where])} if where in policy.lines else found

@@ -133,6 +133,11 @@ class Spec:
         return None if found is None else {**_object(found, "linux.seccomp")}
 
     @property
+    def devices(self) -> tuple[str, ...]:
+        """Paths of the nodes that the runtime is to make."""
+        return _each(self.get("linux", "devices"), "linux.devices", lambda value, where: _text(_object(value, where).get("path"), where))
+
+    @property
     def process_ids(self) -> tuple[int, ...]:
         """Every id that process.user names: uid, gid, additionalGids."""
         user = _object(self.get("process", "user"), "process.user")

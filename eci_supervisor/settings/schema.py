@@ -46,6 +46,12 @@ def _absolute(path: str) -> str:
     return path
 
 
+def _audit(path: str) -> str:
+    if not re.fullmatch(r"/.+/audit\.jsonl", path):
+        raise ValueError('use an absolute path that ends in /audit.jsonl: files before it are kept beside it')
+    return path
+
+
 def _image(text: str) -> str:
     try:
         parse_entry(text)
@@ -81,6 +87,7 @@ def _kind(name: str) -> str:
 Duration = Annotated[str, AfterValidator(_duration), Field(json_schema_extra={"pattern": f"^{DURATION.pattern}$"})]
 Refresh = Annotated[str, AfterValidator(_refresh), Field(json_schema_extra={"pattern": f"^{DURATION.pattern}$"})]
 Absolute = Annotated[str, AfterValidator(_absolute), Field(json_schema_extra={"pattern": "^/"})]
+AuditPath = Annotated[str, AfterValidator(_audit), Field(json_schema_extra={"pattern": "^/.+/audit\\.jsonl$"})]
 ImageText = Annotated[str, AfterValidator(_image)]
 Target = Annotated[str, AfterValidator(_target), Field(json_schema_extra={"pattern": "^volume:/"})]
 Call = Annotated[str, AfterValidator(_call)]
@@ -163,7 +170,7 @@ class Audit(Section):
     """What is recorded, and whether lists refuse."""
 
     mode: Literal["enforce", "learn"] = Field(default="enforce", description="learn: what only a list refuses passes and is recorded.")
-    file: Absolute | None = Field(default=None, description="The audit file; absent: /var/log/eci/audit.jsonl.")
+    file: AuditPath | None = Field(default=None, description="DIR/audit.jsonl; absent: /var/log/eci/audit.jsonl.")
 
 
 class VirtualNodes(Section):

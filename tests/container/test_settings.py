@@ -109,3 +109,53 @@ def test_explaining_a_path(containers: Launch, runtime: Runtime, settings: Write
     told = runtime.eci("explain", result.err.rpartition("[")[2].rstrip("]\n"), f"--audit-dir={runtime.audit_dir}").ok().out
     assert f"{runtime.settings}:1" in told
     assert "eci.bindMounts.denied[0]" in told
+
+
+def test_devices_are_said_to_be_powerless(containers: Launch) -> None:
+    node = {"path": "/dev/kmsg", "type": "c", "major": 1, "minor": 11, "fileMode": 0o660, "uid": 0, "gid": 0}
+    container = containers(linux={"devices": [node]}).up()
+    assert "device /dev/kmsg: visible in the container with the owner that the host gave" in container.log.read_text()
+
+
+def test_the_choice_of_a_user(runtime: Runtime, settings: Write) -> None:
+    """Heeded unless the file is locked; which says so, with its line."""
+    def status() -> dict[str, object]:
+        found = json.loads(runtime.eci("status", f"--settings={runtime.settings}", "--json").ok().out)
+        assert isinstance(found, dict)
+        return found
+
+    settings({})
+    assert (status()["enabled"], status()["source"]) == (True, f"{runtime.settings}:1")
+    runtime.eci("disable", f"--settings={runtime.settings}").ok()
+    assert (status()["enabled"], status()["source"]) == (False, "the user's choice (eci enable, eci disable)")
+    settings({}, locked=True)
+    refused = runtime.eci("enable", f"--settings={runtime.settings}")
+    assert refused.status == 1
+    assert f"{runtime.settings}:1: enhancedContainerIsolation.locked is true" in refused.err
+    assert (status()["enabled"], status()["source"]) == (True, f"{runtime.settings}:1, locked")
+    (runtime.state_dir / "lib/choice.json").unlink()
+
+
+def test_the_commands_on_a_file(runtime: Runtime, settings: Write) -> None:
+    settings({"bindMounts": {"denied": ["/srv"]}, "mode": "sys"})
+    words = (f"--settings={runtime.settings}",)
+    checked = runtime.eci("policy", "check", str(runtime.settings))
+    assert (checked.status, checked.out) == (1, f'{runtime.settings}:1: eci.mode: "sys": use "eci" or "system"\n')
+    assert runtime.eci("policy", "compile", *words, f"--audit-dir={runtime.audit_dir}").status == 1
+    settings({"bindMounts": {"denied": ["/srv"]}})
+    assert runtime.eci("policy", "compile", *words).ok().out == ""
+    shown = json.loads(runtime.eci("policy", "show", *words, "--json").ok().out)
+    values = {one["path"]: (one["value"], one["source"]) for one in shown["values"]}
+    assert values["eci.bindMounts.denied"] == (["/srv"], f"{runtime.settings}:1")
+    assert values["eci.syscalls.nestedDepth"] == (32, "default")
+    assert "bindMounts.denied" in runtime.eci("policy", "show", *words).ok().out
+    runtime.settings.chmod(0o664)
+    group = runtime.eci("policy", "check", str(runtime.settings))
+    assert "it can be written by others than root: chmod go-w" in group.out
+    (runtime.directory / "open").mkdir(mode=0o777)
+    (runtime.directory / "open").chmod(0o777)
+    (runtime.directory / "open/f.json").write_text("{}")
+    assert "its directory" in runtime.eci("policy", "check", str(runtime.directory / "open/f.json")).out
+    (runtime.directory / "open/f.json").unlink()
+    (runtime.directory / "open").rmdir()
+    assert runtime.eci("policy", "check", "/nowhere/x.json").ok().out == "/nowhere/x.json: there is no such file: defaults are in force\n"

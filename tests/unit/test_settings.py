@@ -74,7 +74,7 @@ WHOLE: dict[str, object] = {
                     "commandList": {"type": "allow", "commands": ["ps", "compose"]}}],
         "digests": {"refresh": "2m", "offline": "1h", "superseded": "1d", "authFile": "/etc/eci/auth.json"},
         "runtime": "other", "engine": "/run/other.sock", "builds": True, "engineAdmin": True, "maxBodyBytes": 65536},
-    "audit": {"mode": "learn", "file": "/var/log/x.jsonl"},
+    "audit": {"mode": "learn", "file": "/var/log/x/audit.jsonl"},
     "virtualNodes": {"cpuView": "quota", "swapView": "hidden", "max": {"vm.max_map_count": 7}},
     "limits": {"nestedUserNamespaces": 0},
     "syscalls": {"trap": "needed", "floor": "none", "deny": ["ptrace"], "allow": ["bpf"], "mknod": True,
@@ -97,7 +97,7 @@ def test_every_field_of_our_section() -> None:
     assert found.calls == CallRules(trap_all=False, floor=False, deny=("ptrace",), allow=("bpf",), mknod=True,
                                     mount_types=MountTypes(True, ("tmpfs",)), mount_sources=("/srv",), mount_targets=("volume:/data",),
                                     namespaces=("net",), nested_depth=3)
-    assert (found.mode, found.learn, found.audit_file, found.nested_user_namespaces) == ("system", True, "/var/log/x.jsonl", 0)
+    assert (found.mode, found.learn, found.audit_file, found.nested_user_namespaces) == ("system", True, "/var/log/x/audit.jsonl", 0)
     assert policy_from_bytes(policy_to_bytes(found)) == found
 
 
