@@ -10,6 +10,7 @@ from eci_supervisor.control import choice, doctor, explain, follow, listing, pol
 from eci_supervisor.control.gateway import gateway
 from eci_supervisor.control.options import Group, options, state_directory
 from eci_supervisor.control.policy import policy
+from eci_supervisor.control.policy_suggest import suggest
 from eci_supervisor.life import record
 
 
@@ -106,6 +107,7 @@ def doctor_(context: click.Context, state_dir: str | None, as_json: bool) -> Non
 
 
 policy.add_command(policy_explain.explain)
+policy.add_command(suggest)
 main.add_command(gateway)
 main.add_command(policy)
 main.add_command(explain.explain)

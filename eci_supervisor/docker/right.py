@@ -33,7 +33,7 @@ def right_of(container: str, policy: Policy, state_dir: StateDir, note: Note) ->
         raise denied("unknown", policy, "; the engine does not know this container", engine=True)
     judged = judge(engine, image, policy, state_dir)
     if not judged.finding.allowed:
-        refusal = denied(shown(image), policy, judged.finding.detail, entry=judged.finding.entry)
+        refusal = denied(shown(image), policy, judged.finding.detail, entry=judged.finding.entry, subject=_nameable(image))
         if not policy.learn:
             raise refusal
         note(refusal, "learn")
@@ -105,11 +105,17 @@ def shown(image: Image) -> str:
     return image.reference or next(iter((*image.tags, *image.repo_digests)), image.id)
 
 
-def denied(image: str, policy: Policy, detail: str, *, entry: ImageEntry | None = None, engine: bool = False) -> PolicyRefused:
+def _nameable(image: Image) -> str:
+    """How a list can name an image: one that no registry serves by its id alone."""
+    return shown(image) if image.reference and image.repo_digests else f"id:{image.id}"
+
+
+def denied(image: str, policy: Policy, detail: str, *, entry: ImageEntry | None = None, engine: bool = False,
+           subject: str = "") -> PolicyRefused:
     """Docker's sentence. engine: it is not the lists that are in the way, so that learn mode changes nothing."""
     sentence = (f'enhanced container isolation: docker socket mount denied for container with image "{image}"; image is not in the allowed '
                 f"list; if you wish to allow it, configure the docker socket image list in {policy.file}{detail}")
-    return PolicyRefused(sentence, CODE, entry.where if entry is not None else "", list_alone=not engine)
+    return PolicyRefused(sentence, CODE, entry.where if entry is not None else "", list_alone=not engine, subject=subject)
 
 
 def rights(container: str, policy: Policy, judged: Judgement) -> Rights:

@@ -17,7 +17,8 @@ class Witness:
         """Records one request; the event's id."""
         event = Event(
             id=secrets.token_hex(8), time=time.time(), container=self._container, root=self._root, pid=0, tid=0, uid=None,
-            call="docker", abi="", args={"method": method, "target": target, "image": rights.image.reference or rights.image.id},
+            call="docker", abi="", args={"method": method, "target": target, "image": rights.image.reference or rights.image.id,
+                                         "entry": rights.entry},
             verdict=verdict, errno=0, rule=code, why=why)  # fmt: skip
         self._audit.write(event)
         return event.id

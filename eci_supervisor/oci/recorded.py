@@ -29,13 +29,14 @@ def recorded(error: Exception, line: CommandLine) -> str:
 
 def noted(told: PolicyRefused, line: CommandLine, verdict: str) -> None:
     """What passes and is recorded: in learn mode what a list alone refuses."""
-    with_id(str(told), line, told.code, told.where, verdict)
+    with_id(str(told), line, told.code, told.where, verdict, subject=told.subject)
 
 
-def with_id(sentence: str, line: CommandLine, code: str, where: str, verdict: str) -> str:
+def with_id(sentence: str, line: CommandLine, code: str, where: str, verdict: str, **about: str) -> str:
     file = settings_file(line.settings)
     policy = loaded(StateDir(line.state_dir).policy) or DEFAULTS
-    event = refusals.refusal(line.id, line.root, line.command, one_line(sentence), code, place(file, policy, where), verdict)
+    where_said = {**place(file, policy, where), **about}
+    event = refusals.refusal(line.id, line.root, line.command, one_line(sentence), code, where_said, verdict)
     written = refusals.write(audit_dir(policy, line.audit_dir), event)
     return f"{sentence} [{written}]" if written else sentence
 

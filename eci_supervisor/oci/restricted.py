@@ -162,4 +162,4 @@ class Restrictions:
 def refused(written: str, detail: str, where: str, *, list_alone: bool = False) -> PolicyRefused:
     """Docker's sentence. where: the JSON path that refuses; list_alone: learn mode lets it pass."""
     return PolicyRefused(f"error in the container spec: can't mount {written} because it's configured as a restricted host mount{detail}",
-                         CODE, where, list_alone=list_alone)
+                         CODE, where, list_alone=list_alone, subject=written)

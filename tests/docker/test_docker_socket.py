@@ -3,11 +3,13 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.driver import ECI
 from tests.support.engine import Engine
 from tests.support.rootfs import make_root
 from tests.support.waiting import wait_gone
@@ -159,3 +161,24 @@ def test_every_refusal_is_in_the_audit_file(engine: Engine, client: str) -> None
     events = [json.loads(line) for line in Path(engine.directory, "audit/audit.jsonl").read_text().splitlines()]
     (event,) = [event for event in events if event["id"] == name]
     assert (event["container"], event["verdict"], event["rule"]) == (client, "deny", "socket.engine")
+
+
+def test_44_what_learn_mode_saw_can_be_printed(engine: Engine, admin: Admin, client_image: str) -> None:
+    path = engine.directory / "admin-settings.json"
+    strict = {"type": "allow", "commands": []}
+    path.write_text(json.dumps({
+        "enhancedContainerIsolation": {"value": True, "dockerSocketMount": {"imageList": {"images": []}, "commandList": strict}},
+        "eci": {"dockerSocket": {"engine": str(engine.socket)}, "audit": {"mode": "learn"}}}))  # fmt: skip
+    client = started(engine)
+    assert inside(engine, client, "ps")[0] == 0
+    assert inside(engine, client, "volume", "ls")[0] == 0
+    assert "host" in inside(engine, client, "run", "--rm", "--pid=host", "box", "true")[2]
+    words = [str(ECI), "policy", "suggest", f"--settings={path}", f"--audit-dir={engine.directory}/audit"]
+    made = json.loads(subprocess.run(words, capture_output=True, check=True).stdout)
+    path.write_text(json.dumps(made))
+    assert inside(engine, client, "ps")[0] == 0
+    assert "is blocked" in inside(engine, client, "images")[2]
+    assert made["eci"]["dockerSocket"]["images"] == [{"image": f"id:{client_image}"}]
+    again = started(engine)
+    assert inside(engine, again, "volume", "ls")[0] == 0
+    assert "is blocked" in inside(engine, again, "network", "ls")[2]

@@ -15,7 +15,8 @@ MAINS = {"oci.shim", "supervisor", "forkserver.main", "control.cli"}
 ADAPTERS = {
     "cgroup.delegate", "cgroup.reader", "cgroup.tasks",
     "control.choice", "control.client", "control.doctor", "control.explain", "control.follow", "control.gateway", "control.listing",
-    "control.options", "control.policy", "control.policy_explain", "control.render", "control.report", "control.server",
+    "control.options", "control.policy", "control.policy_explain", "control.policy_suggest", "control.render",
+    "control.report", "control.server",
     "docker.client", "docker.engine", "docker.exchange", "docker.gateway", "docker.registry", "docker.relay", "docker.right",
     "docker.streams", "docker.targets", "docker.upstream", "docker.witness",
     "forkserver.client", "forkserver.freshness", "forkserver.home", "forkserver.namespace", "forkserver.peers", "forkserver.plug",
