@@ -92,6 +92,9 @@ struct eci_text {
 	uint32_t length;
 };
 
+/* Whether the text, as it was copied, is one of the row's names. */
+int eci_row_named(const struct eci_row *row, const struct eci_text *text, const char *bytes);
+
 /* A call for Python: bytes[i] belongs to texts[i]. */
 struct eci_call {
 	uint64_t id;
@@ -211,7 +214,6 @@ struct eci_read {
 	int ended;
 	int page;
 };
-int eci_row_named(const struct eci_row *row, const struct eci_text *text, const char *bytes);
 uint32_t eci_caller_uid(uint32_t tid);
 int eci_machine_get(struct eci_machine *machine, uint64_t now_ns, struct eci_sysinfo *info);
 int eci_sysinfo_put(uint32_t tid, uint32_t arch, uint64_t address, struct eci_sysinfo *info);

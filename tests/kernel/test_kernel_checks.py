@@ -16,7 +16,7 @@ from eci_supervisor.model.notification import Call
 from eci_supervisor.model.verdict import Continue, KernelCheck
 from eci_supervisor.policy.arch import AUDIT_ARCH, machine_abis, number
 from eci_supervisor.policy.rows import Row, RowAction
-from eci_supervisor.policy.rule import Ask, Kind
+from eci_supervisor.policy.rule import Allow, Ask, Kind
 from eci_supervisor.policy.table import RULES
 from eci_supervisor.seccomp.ring import EventRing
 from eci_supervisor.seccomp.serve import ServingThread
@@ -25,7 +25,8 @@ from tests.support.serving import result, serving
 
 pytestmark = pytest.mark.requires("root", "seccomp_notify")
 
-MOUNT, UMOUNT2, UNSHARE, SETNS = 165, 166, 272, 308
+MOUNT, UMOUNT2, UNSHARE, SETNS, MKNODAT, SWAPON = 165, 166, 272, 308, 259, 167
+AT_FDCWD, CHARACTER, NULL = -100, 0o020600, 1 << 8 | 3
 RDONLY, REMOUNT, BIND, MOVE, REC, PRIVATE = 1, 0x20, 0x1000, 0x2000, 0x4000, 1 << 18
 NEWNS, NEWUSER, NEWPID, NEWNET = 0x20000, 0x10000000, 0x20000000, 0x40000000
 ROOM = 64
@@ -39,7 +40,7 @@ def asked(call: str, *reads: int) -> Row:
                errno=0, rule=0, reads=sum(1 << arg for arg in reads), pages=0)
 
 
-ROWS = (asked("mount", 0, 1, 2), asked("umount2", 0))
+ROWS = (asked("mount", 0, 1, 2), asked("umount2", 0), asked("mknodat", 1), asked("swapon", 0))
 
 
 async def swap_and_continue(thread: ServingThread, call: Call) -> None:
@@ -120,7 +121,7 @@ def got(base: Path, calls: Callable[[], list[int]]) -> list[int]:
             return results
 
     ring = EventRing()
-    with Filtered(notifying(["mount", "umount2"]), inside(base, calls)) as child:
+    with Filtered(notifying(["mount", "umount2", "mknodat", "swapon"]), inside(base, calls)) as child:
         results = trio.run(main)
     ring.close()
     return results
@@ -179,11 +180,25 @@ def nscap(base: Path) -> Callable[[], list[int]]:
     return calls
 
 
+def hostcap(base: Path) -> Callable[[], list[int]]:
+    own, other = bytes(base / "w/null"), bytes(base / "t/null")
+
+    def calls() -> list[int]:
+        return [
+            syscall(MKNODAT, AT_FDCWD, own, CHARACTER, 0),  # overlay's whiteout: a file
+            syscall(MKNODAT, AT_FDCWD, swapped(other), CHARACTER, NULL),
+            syscall(SWAPON, swapped(bytes(base / "file")), 0),
+        ]
+
+    return calls
+
+
 PROOFS = {
     KernelCheck.LOCK: (lock, [0, -EPERM, -EINVAL, -EINVAL, -EINVAL, -EINVAL]),
     KernelCheck.REVEAL: (reveal, [0, -EPERM, -EPERM]),
     KernelCheck.TYPE: (fs_type, [0, -EPERM, -EPERM, -EPERM, -EPERM]),
     KernelCheck.OWNER: (owner, [0, 0, -EPERM]),
+    KernelCheck.HOSTCAP: (hostcap, [0, -EPERM, -EPERM]),
     KernelCheck.NSCAP: (nscap, [-EPERM, 0, -EPERM, -EPERM]),
 }
 
@@ -195,6 +210,6 @@ def test_the_kernel_refuses_what_memory_turned_into(base: Path, check: KernelChe
 
 
 def test_each_check_that_a_rule_relies_on_has_a_proof() -> None:
-    relied = {check for rule in RULES if isinstance(rule.action, Continue) for check in rule.action.checks}
+    relied = {check for rule in RULES if isinstance(rule.action, Continue | Allow) for check in rule.action.checks}
     relied |= {check for rule in RULES if isinstance(rule.action, Ask) for check in rule.action.otherwise}
     assert relied <= PROOFS.keys()
