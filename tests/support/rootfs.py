@@ -40,7 +40,7 @@ def compile_program(source: Path, output: Path, *flags: str) -> Path:
 
 
 def make_root(directory: Path) -> Path:
-    """Fills `directory` (made if need be), owned by root, readable by all. `probe`, `attack` and `namespaces` are of tests/programs."""
+    """Fills `directory` (made if need be), owned by root, readable by all. The last four programs are of tests/programs."""
     for name in DIRECTORIES:
         (directory / name).mkdir(parents=True, exist_ok=True)
     (directory / "tmp").chmod(0o1777)
@@ -51,7 +51,7 @@ def make_root(directory: Path) -> Path:
     for applet in subprocess.check_output([busybox(), "--list"], text=True).split():
         if applet != "busybox":
             (directory / "bin" / applet).symlink_to("busybox")
-    for name in ("probe", "attack", "namespaces"):
+    for name in ("probe", "attack", "namespaces", "racer"):
         compile_program(PROGRAMS / f"{name}.c", directory / f"bin/{name}")
     return directory
 
