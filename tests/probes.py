@@ -100,6 +100,13 @@ def i386() -> str | None:
         Path(output).unlink()
 
 
+@cache
+def psutil() -> str | None:
+    """Debian's, of the system's Python: what programs in a container would use."""
+    status = subprocess.run(["/usr/bin/python3", "-c", "import psutil"], capture_output=True, check=False).returncode
+    return None if status == 0 else "no module psutil (Debian: python3-psutil)"
+
+
 PROBES: dict[str, Callable[[], str | None]] = {
     "root": root,
     "busybox": busybox,
@@ -116,6 +123,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "docker_registry": program("docker-registry"),
     "docker": program("docker"),
     "lxcfs": program("lxcfs"),
+    "psutil": psutil,
 }
 
 

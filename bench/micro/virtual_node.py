@@ -1,7 +1,6 @@
 """open, read, close of the virtual /proc/uptime. References: a tmpfs file, the native node, and lxcfs's node of that name."""
 import os
 import shutil
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -11,8 +10,8 @@ from tempfile import TemporaryDirectory
 from typing import Final
 
 from bench.harness import MEAN, P50, Bench, Round, UnavailableError, Variant, ratio
+from tests.support import lxcfs as of_lxcfs
 from tests.support.view import served
-from tests.support.waiting import wait_until
 
 LIFE_S: Final = 0.1
 BURST: Final = 2000  # 10 to 20 ms: within one life, but for one read in some bursts
@@ -37,20 +36,10 @@ def virtual() -> Iterator[str]:
 
 @contextmanager
 def lxcfs() -> Iterator[str]:
-    """An instance of our own, mounted in a mount namespace of its own."""
     if shutil.which("lxcfs") is None:
         raise UnavailableError("lxcfs is not installed")
-    with TemporaryDirectory(prefix="eci-lxcfs-") as directory:
-        mountpoint = f"{directory}/m"
-        os.mkdir(mountpoint)
-        command = ["unshare", "--mount", "--propagation", "private", "lxcfs", "-f", "--pidfile", f"{directory}/pid", mountpoint]
-        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-            node = f"/proc/{server.pid}/root{mountpoint}/proc/uptime"
-            try:
-                wait_until(lambda: os.path.exists(node), "lxcfs serves")
-                yield node
-            finally:
-                server.send_signal(signal.SIGINT)
+    with of_lxcfs.lxcfs() as serving:
+        yield str(serving.node("proc/uptime"))
 
 
 @contextmanager
