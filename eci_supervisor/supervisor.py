@@ -97,14 +97,14 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
         nodes = mount_nodes(state_dir, state, journal, log)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ends.on_signal, signal.SIGTERM, nursery.cancel_scope)
-            mounter = LastingMounter(state_dir.staging, nodes.plans, journal, log)
+            mounter = LastingMounter(nodes.mountpoint, nodes.plans, journal, log)
             async with trio.open_nursery() as starting:  # at once: each waits for a process or a thread
-                starting.start_soon(nursery.start, nodes.view.serve)
+                starting.start_soon(nursery.start, nodes.serve)
                 starting.start_soon(nursery.start, mounter.run)
             vetting = Vetting(state, ring, machine, journal, mounter, log)
 
             def live() -> dict[str, object]:
-                return {"supervisor_pid": os.getpid(), "mounter_deaths": mounter.deaths, "node_requests": nodes.view.requests,
+                return {"supervisor_pid": os.getpid(), "mounter_deaths": mounter.deaths, "node_requests": nodes.requests,
                         "audit_dropped": audit.dropped, "log_suppressed": log.suppressed, **vetting.live()}
 
             container = Container(directory, state, peer_credentials(spawned).pid, Parts(

@@ -30,6 +30,11 @@ enum tree_kind eci_kind(int mount)
 	return fs.f_type == PROC_SUPER_MAGIC ? TREE_PROC : fs.f_type == SYSFS_MAGIC ? TREE_SYSFS : TREES;
 }
 
+static bool is_node(uint64_t dev)
+{
+	return dev == eci.nodes_dev || dev == eci.tunables_dev;
+}
+
 /* The file that covers `path` of a tree, if it does so on the mount `top` itself: a node, or a file over itself. Known by what is mounted
  * there. Below another mount it is none of this call's business, hence NO_XDEV up to its directory. */
 static int node_at(int tree, const struct place *top, const char *path)
@@ -45,7 +50,7 @@ static int node_at(int tree, const struct place *top, const char *path)
 	node = parent < 0 ? -1 : openat(parent, slash ? slash + 1 : path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	if (node < 0 || eci_place(node, &place) < 0 || !place.mount_root || !place.regular)
 		return -1;
-	return place.dev == eci.nodes_dev || place.dev == top->dev ? steal_fd(&node) : -1;
+	return is_node(place.dev) || place.dev == top->dev ? steal_fd(&node) : -1;
 }
 
 /* Nodes of a read-only mount become read-only, and writable again only if this call turned it so. One by one, because a recursive clear
@@ -152,7 +157,7 @@ static int no_foreign_mounts(const struct caller *caller, const struct place *tr
 			continue;
 		for (unsigned int i = 0; i < count; i++)
 			inside |= below[i] == parent;
-		if (inside && (count == 4 * MAX_ENTRIES || (makedev(major, minor) != tree->dev && makedev(major, minor) != eci.nodes_dev &&
+		if (inside && (count == 4 * MAX_ENTRIES || (makedev(major, minor) != tree->dev && !is_node(makedev(major, minor)) &&
 							    makedev(major, minor) != eci.masks_dev)))
 			ret = -EBUSY;
 		else if (inside)

@@ -1,12 +1,7 @@
 /* libeci-fuse.so: what pyfuse3 lacks for a file system that answers OPEN with ENOSYS.
  *
- * Some facts about FUSE without OPEN:
- *
- *  - Once OPEN is answered ENOSYS the kernel never asks again, and every file handle is 0. pyfuse3 passes its read and write
- *    handlers the file handle only, so they could not tell one node from another. Here the handle is made of the node id.
- *  - The flags a file was opened with never arrive either, but each WRITE carries them: O_APPEND becomes a bit of the handle.
- *  - pyfuse3 passes write handlers no caller. eci_fuse_writer is the caller of the WRITE whose handler was started last; a
- *    handler that reads it before its first await reads its own.
+ * Once OPEN is answered ENOSYS the kernel never asks again, and every file handle is 0. pyfuse3 passes its read and write handlers the
+ * file handle only, so they could not tell one node from another. Here the handle is the node id.
  *
  * Loaded with RTLD_GLOBAL before pyfuse3, the functions here come first in the dynamic linker's search. They have no version,
  * which satisfies a reference to any: FUSE_3.0 of libfuse3.so.3, FUSE_3.17 of later ones. libfuse is a DT_NEEDED of this library,
@@ -17,23 +12,11 @@
 struct libfuse_version;				/* libfuse 3.17 defines it */
 
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <fuse_lowlevel.h>
-#include <stdint.h>
 #include <string.h>
-
-#define ECI_FUSE_APPEND (1ULL << 63)		/* fuse_library.py knows it too, and checks it against eci_fuse_append */
 
 /* From 3.17 on the header makes this a macro that calls the versioned function. */
 #undef fuse_session_new
-
-struct eci_fuse_writer {
-	uint32_t pid;				/* in the server's pid namespace; 0: not visible there */
-	uint32_t uid;				/* host id */
-};
-
-struct eci_fuse_writer eci_fuse_writer;
-const uint64_t eci_fuse_append = ECI_FUSE_APPEND;
 
 struct fuse_session *fuse_session_new(struct fuse_args *args, const struct fuse_lowlevel_ops *op, size_t op_size, void *userdata);
 struct fuse_session *fuse_session_new_versioned(struct fuse_args *args, const struct fuse_lowlevel_ops *op, size_t op_size,
@@ -52,24 +35,15 @@ static void node_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, st
 	server_ops.read(req, ino, size, off, fi);
 }
 
-static void note_writer(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
-{
-	const struct fuse_ctx *ctx = fuse_req_ctx(req);
-
-	fi->fh = ino | (fi->flags & O_APPEND ? ECI_FUSE_APPEND : 0);
-	eci_fuse_writer.pid = (uint32_t)ctx->pid;
-	eci_fuse_writer.uid = ctx->uid;
-}
-
 static void node_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
 {
-	note_writer(req, ino, fi);
+	fi->fh = ino;
 	server_ops.write(req, ino, buf, size, off, fi);
 }
 
 static void node_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *bufv, off_t off, struct fuse_file_info *fi)
 {
-	note_writer(req, ino, fi);
+	fi->fh = ino;
 	server_ops.write_buf(req, ino, bufv, off, fi);
 }
 

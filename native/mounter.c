@@ -1,4 +1,4 @@
-/* eci-mounter SOCKET FUSE_ROOT: where it starts, and the loop that takes requests, checks them again and hands them on.
+/* eci-mounter SOCKET NODES: where it starts, and the loop that takes requests, checks them again and hands them on.
  *
  * Its sender parses hostile input, so nothing of a request is believed: sizes, terminators, kinds and order are tested here, and each
  * operation says where it is carried out why it cannot hurt the host. A packet that does not pass is answered EBADMSG and changes nothing.
@@ -41,23 +41,24 @@ static bool mount_new(const char *type, const char *at, unsigned int attributes)
 	return mount >= 0 && move_mount(mount, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) == 0;
 }
 
-/* A small tmpfs as our root: what we can reach is what we need. `nodes` is the FUSE mount, taken over where the kernel allows no clone. */
-static void make_home(int fuse_root)
+/* A small tmpfs as our root: what we can reach is what we need. `from` has the FUSE mounts below it; it is taken over where the kernel
+ * allows no clone. */
+static void make_home(int from)
 {
 	const unsigned int plain = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-	cleanup_fd int nodes = open_tree(fuse_root, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), file = -1;
+	cleanup_fd int nodes = open_tree(from, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), file = -1;
 
 	if (nodes < 0)
-		nodes = fuse_root;
+		nodes = from;
 	else
-		close(fuse_root);
+		close(from);
 	must(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "a mount namespace of our own");
 	must(mount_new("tmpfs", "/proc", plain) && chdir("/proc") == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
 	     umount2(".", MNT_DETACH) == 0 && chdir("/") == 0, "a root of our own");
 	must(chmod("/", 0755) == 0 && mkdir("/proc", 0555) == 0 && mkdir("/nodes", 0555) == 0 && mkdir("/tree", 0555) == 0 &&
 	     mkdir("/directory", 0555) == 0 && (file = open("/file", O_CREAT | O_CLOEXEC, 0444)) >= 0, "what is in it");
 	must(mount_new("proc", "/proc", plain), "a procfs of our own");
-	must(eci_attributes(nodes, "", plain, 0, 0) == 0 && move_mount(nodes, "", AT_FDCWD, "/nodes", MOVE_MOUNT_F_EMPTY_PATH) == 0, "nodes");
+	must(eci_attributes(nodes, "", plain, 0, AT_RECURSIVE) == 0 && move_mount(nodes, "", AT_FDCWD, "/nodes", MOVE_MOUNT_F_EMPTY_PATH) == 0, "nodes");
 	must(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0, "a read-only root");
 }
 
@@ -65,7 +66,7 @@ static void make_home(int fuse_root)
 static void make_stage(bool without_pidns)
 {
 	cleanup_fd int context = -1, label = -1, root = -1;
-	struct place nodes, masks;
+	struct place masks;
 
 	eci.home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
 	eci.home_pid = open("/proc/self/ns/pid", O_RDONLY | O_CLOEXEC);
@@ -77,8 +78,7 @@ static void make_stage(bool without_pidns)
 	eci.proc = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	eci.nodes = open("/nodes", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	must(eci.proc >= 0 && eci_place(eci.nodes, &nodes) == 0 && eci_place(root, &masks) == 0, "what is at home");
-	eci.nodes_dev = nodes.dev;
+	must(eci.proc >= 0 && eci.nodes >= 0 && eci_place(root, &masks) == 0, "what is at home");
 	eci.masks_dev = masks.dev;
 	context = fsopen("proc", FSOPEN_CLOEXEC);
 	eci.has_pidns = !without_pidns && fsconfig(context, FSCONFIG_FD, "pidns", NULL, eci.home_pid) == 0;
@@ -139,7 +139,7 @@ static bool inner_path(const char *path)
 	return !strstr(slashed, "/../") && !strstr(slashed, "/./") && !strstr(slashed, "//");
 }
 
-/* Opens the nodes and keeps them. Cannot hurt the host: they are files of our own FUSE mount; what is covered is decided later. */
+/* Opens the nodes and keeps them. Cannot hurt the host: they are files of our own FUSE mounts; what is covered is decided later. */
 static int plan(const struct packet *packet, struct reply *reply)
 {
 	const struct request *request = packet->request;
@@ -154,18 +154,24 @@ static int plan(const struct packet *packet, struct reply *reply)
 	for (; to->count < request->count; to->count++) {
 		struct entry *entry = &to->entries[to->count];
 		const char *path = packet->strings[to->count][0];
-		char node[sizeof(entry->path) + 8];
+		char node[sizeof(entry->path) + 16];
+		bool tunable = packet->what[to->count] == COVER_TUNABLE;
+		struct place place;
 
 		snprintf(reply->what, sizeof(reply->what), "%s", path);
 		*entry = (struct entry){ .cover = packet->what[to->count], .node = -1 };
-		if (!inner_path(path) || entry->cover < COVER_READONLY || entry->cover > COVER_SELF)
+		if (!inner_path(path) || entry->cover < COVER_READONLY || entry->cover > COVER_TUNABLE)
 			return -EBADMSG;
 		strcpy(entry->path, path);
-		snprintf(node, sizeof(node), "%s/%s", request->tree == TREE_PROC ? "proc" : "sys", path);
-		if (entry->cover == COVER_NODE)
-			entry->node = openat(eci.nodes, node, O_PATH | O_NOFOLLOW | O_CLOEXEC);
-		if (entry->cover == COVER_NODE && entry->node < 0)
+		snprintf(node, sizeof(node), "%s/%s/%s", tunable ? "tunables" : "nodes", request->tree == TREE_PROC ? "proc" : "sys", path);
+		if (tunable)
+			entry->cover = COVER_NODE;
+		if (entry->cover != COVER_NODE)
+			continue;
+		entry->node = openat(eci.nodes, node, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+		if (entry->node < 0 || eci_place(entry->node, &place) < 0)
 			return -errno;
+		*(tunable ? &eci.tunables_dev : &eci.nodes_dev) = place.dev;
 	}
 	return 0;
 }
@@ -259,7 +265,7 @@ static int serve(int socket)
 
 int main(int argc, char **argv)
 {
-	int socket = argc >= 3 ? atoi(argv[1]) : -1, fuse_root = argc >= 3 ? atoi(argv[2]) : -1;
+	int socket = argc >= 3 ? atoi(argv[1]) : -1, nodes = argc >= 3 ? atoi(argv[2]) : -1;
 	sigset_t all;
 
 	must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0, "prctl");
@@ -269,8 +275,8 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	signal(SIGCHLD, SIG_IGN);
 	umask(0);
-	must(socket >= 0 && fuse_root >= 0 && fcntl(socket, F_SETFD, FD_CLOEXEC) == 0, "usage: eci-mounter SOCKET FUSE_ROOT");
-	make_home(fuse_root);
+	must(socket >= 0 && nodes >= 0 && fcntl(socket, F_SETFD, FD_CLOEXEC) == 0, "usage: eci-mounter SOCKET NODES");
+	make_home(nodes);
 	make_stage(argc > 3 && !strcmp(argv[3], "without-pidns"));
 	must(send(socket, &(struct reply){ 0 }, sizeof(struct reply), MSG_NOSIGNAL) == sizeof(struct reply), "ready");
 	return serve(socket);

@@ -49,7 +49,8 @@ static inline int result(long ret)
 
 enum request_kind { REQUEST_PLAN = 1, REQUEST_CONTAINER, REQUEST_SYSCTLS, REQUEST_ATTACH, REQUEST_PROVE, REQUEST_EMULATE };
 enum tree_kind { TREE_PROC, TREE_SYSFS, TREES };
-enum cover { COVER_READONLY = 1, COVER_NODE, COVER_MASK, COVER_SELF };
+/* A tunable is a node of the other FUSE superblock, and no more than a node once it is open. */
+enum cover { COVER_READONLY = 1, COVER_NODE, COVER_MASK, COVER_SELF, COVER_TUNABLE };
 enum operation { OP_MOUNT_TREE = 1, OP_REMOUNT_BIND, OP_REMOUNT_SUPERBLOCK, OP_UMOUNT_TREE, OP_BIND, OP_OPEN_TREE, OP_SET_ATTRIBUTES,
 		 OP_RECONFIGURE, OP_FSOPEN, OP_FSMOUNT, OPERATIONS };
 enum { REPLY_NOT_TREE = 1, REPLY_UNDONE = 2 };
@@ -95,8 +96,8 @@ extern struct mounter {
 	int ns[NAMESPACES], init, init_root;	/* of the container; O_PATH of /proc/INIT and of its root */
 	struct place { uint64_t mount_id, dev; bool mount_root, directory, regular; } first[TREES];
 	int home, stage, home_pid, home_net;	/* namespaces of ours */
-	int proc, nodes;			/* O_PATH of our procfs and of the FUSE mount's root */
-	uint64_t nodes_dev, masks_dev;
+	int proc, nodes;			/* O_PATH of our procfs and of the directory of the FUSE mounts */
+	uint64_t nodes_dev, tunables_dev, masks_dev;
 	bool has_pidns;				/* procfs takes pidns= */
 	char label[128];			/* our LSM label, "" where there is none */
 } eci;

@@ -23,7 +23,7 @@ RENEWAL_WINDOW_S = 60.0
 
 
 class LastingMounter:
-    """Speaks for the mounter that serves at present; `mountpoint` is that of the nodes."""
+    """Speaks for the mounter that serves at present; `mountpoint` has those of the nodes below it."""
 
     def __init__(self, mountpoint: str, plans: tuple[TreePlan, ...], journal: Journal, log: Log) -> None:
         self._mountpoint, self._plans, self._journal, self._log = mountpoint, plans, journal, log
@@ -62,7 +62,7 @@ class LastingMounter:
                 self._log.failure(f"no new mounter: {error}")
 
     async def _start(self) -> Mounter:
-        with clone_tree(self._mountpoint) as nodes:  # a mounter may use its clone up
+        with clone_tree(self._mountpoint, recursive=True) as nodes:  # a mounter may use its clone up
             mounter = await Mounter.start(nodes.fileno())
         try:
             for plan in self._plans:

@@ -14,14 +14,15 @@ class Cover(Enum):
     """What lies over one path of a tree. The numbers are those of the mounter's protocol."""
 
     READONLY = 1  # the path bound over itself, read-only, with all that is below it
-    NODE = 2  # a file of the container's FUSE superblock
+    NODE = 2  # a view: a file of the container's FUSE superblock
     MASK = 3  # an empty file or an empty directory, read-only, whichever the path is
     SELF = 4  # the path bound over itself, flags unchanged: a locked child and no more
+    TUNABLE = 5  # a file of the container's other FUSE superblock
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One covered path, relative to the tree's root, without a leading slash; `node` is the FUSE inode of a NODE, else 0."""
+    """One covered path, relative to the tree's root, without a leading slash; `node` is the FUSE inode of a NODE or TUNABLE, else 0."""
 
     path: bytes
     cover: Cover

@@ -47,13 +47,16 @@ class Mounter:
         self._closed = False
 
     @classmethod
-    async def start(cls, fuse_root: int, *options: str) -> "Mounter":
-        """Starts it on an open_tree clone of the FUSE mount's root, which is borrowed. Raises MounterGone if it does not come up."""
+    async def start(cls, nodes: int, *options: str) -> "Mounter":
+        """Starts it on an open_tree clone of a directory with the FUSE mounts `nodes` and `tunables` in it, which is borrowed.
+
+        Raises MounterGone if it does not come up.
+        """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             # dup2 onto the same number clears close-on-exec: see posix_spawn_file_actions_adddup2(3)
-            keep = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (theirs.fileno(), fuse_root)]
-            arguments = [str(PROGRAM), str(theirs.fileno()), str(fuse_root), *options]
+            keep = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (theirs.fileno(), nodes)]
+            arguments = [str(PROGRAM), str(theirs.fileno()), str(nodes), *options]
             pid = os.posix_spawn(PROGRAM, arguments, {}, file_actions=keep, setsigmask=[])  # noqa: ASYNC221 # returns once it runs
         mounter = cls(trio.socket.from_stdlib_socket(ours), pid)
         await mounter._receive()

@@ -147,7 +147,7 @@ SYS_FLOOR = (b"devices/virtual/powercap", b"kernel/config", b"kernel/debug", b"k
 
 def tunables(plans: Iterable[TreePlan]) -> dict[bytes, Tunable]:
     """Those that the plans bind, by path from the virtual tree's root."""
-    inodes = {entry.node for plan in plans for entry in plan.entries if entry.cover is Cover.NODE}
+    inodes = {entry.node for plan in plans for entry in plan.entries if entry.cover is Cover.TUNABLE}
     return {path: node for path, node in TUNABLES.items() if node.inode in inodes}
 
 
@@ -179,7 +179,7 @@ def plan(kind: TreeKind, nodes: Dir, masked: list[bytes], read_only: list[bytes]
         # Under a read-only path the kernel's own file shows the same value, and EROFS is the kernel's.
         if isinstance(node, Dir) or within(path, [*masked, *absent]) or (isinstance(node, Tunable) and within(path, read_only)):
             continue
-        entries.append(Entry(path, Cover.NODE, node.inode))
+        entries.append(Entry(path, Cover.TUNABLE if isinstance(node, Tunable) else Cover.NODE, node.inode))
     entries.extend(Entry(path, Cover.MASK) for path in sorted(set(masked)) if not within(posixpath.dirname(path), masked))
     return TreePlan(kind, tuple(entries), read_only=b"" in read_only)
 

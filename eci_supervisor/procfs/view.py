@@ -1,4 +1,4 @@
-"""Serves a container's virtual nodes with pyfuse3, whose one importer this is.
+"""Serves a container's views, the virtual nodes that cannot be written, with pyfuse3, whose one importer this is.
 
 Some facts about this file system (Linux 6.1 to 6.18, pyfuse3 3.3 to 3.5):
 
@@ -8,24 +8,22 @@ Some facts about this file system (Linux 6.1 to 6.18, pyfuse3 3.3 to 3.5):
 - A handler that raises anything but FUSEError ends the whole session: every one below translates OSError, and nothing else may come.
 - What is not defined here is ENOSYS, which the kernel remembers: poll, xattrs, fsync, directory listings.
 - read() looks whether the attributes have changed, splice and sendfile do not: for them only open() does, when their life is over.
-- Of a write the kernel shows the writer's bytes in its page cache until we have answered; a reader of that moment can see them.
+- A READ makes the time of the last access unknown: the next fstat(2) asks once more, also within the life.
 - A dead server is noticed when something is asked: with the attributes' time to live over, every node is ENOTCONN.
 - No handler waits for anything of the container: a reader cannot be killed while its request is being answered.
 """
 import errno
 import stat
-from collections.abc import Callable, Mapping
 
 import trio
 
-from eci_supervisor.linux.fds import OwnedFd
-from eci_supervisor.linux.mount_api import clone_tree
 from eci_supervisor.linux.thread import in_thread
-from eci_supervisor.procfs import fuse_library, tree
+from eci_supervisor.procfs import (
+    fuse_library,  # noqa: F401 # for its effect, before pyfuse3
+    tree,
+)
 from eci_supervisor.procfs.node import Dir, Tunable
-from eci_supervisor.procfs.sampler import Sampler
-from eci_supervisor.procfs.snapshots import OnFault, Snapshots, Stored
-from eci_supervisor.procfs.tunables import Tunables
+from eci_supervisor.procfs.snapshots import Snapshots
 
 # isort: split
 import pyfuse3  # after fuse_library
@@ -42,31 +40,21 @@ class NotServingError(Exception):
 class View(pyfuse3.Operations):
     """The file system of one container; a process can have one, since pyfuse3 has one session."""
 
-    def __init__(self, sampler: Sampler, uid: int, tunables: str, *, bound: Mapping[bytes, Tunable] = tree.TUNABLES,
-                 initial: Mapping[bytes, bytes] | None = None,
-                 on_store: Callable[[Stored], None] = lambda _stored: None,
-                 on_fault: OnFault = lambda _what, _error: None) -> None:
-        """`uid`: the host id of container root, and of its group; `tunables`: the file that keeps their values.
-        `bound`: the tunables that the container has.
-
-        `initial`: values of tunables that the spec sets (tunables.split_sysctls). `on_store` is called at most once a second for each
-        node, `on_fault` where a node cannot be rendered or a value not be kept. Raises OSError, ValueError.
-        """
+    def __init__(self, snapshots: Snapshots, uid: int) -> None:
+        """`uid`: the host id of container root, and of its group."""
         super().__init__()
-        self._uid = uid
-        self._snapshots = Snapshots(sampler, Tunables(tunables, bound, initial or {}), on_store, on_fault)
+        self._snapshots, self._uid = snapshots, uid
         self._attributes: dict[int, pyfuse3.EntryAttributes] = {}
         self._mountpoint = ""
         self.requests = 0
 
-    def mount(self, mountpoint: str) -> OwnedFd:
-        """Mounts on an empty directory, best of a private mount namespace; a detached clone of the mount's root. Raises OSError."""
+    def mount(self, mountpoint: str) -> None:
+        """Mounts on an empty directory, best of a private mount namespace. Raises OSError."""
         try:
             pyfuse3.init(self, mountpoint, set(OPTIONS))
         except RuntimeError as error:  # libfuse has printed why
             raise OSError(errno.EIO, f"FUSE mount: {error}", mountpoint) from error
         self._mountpoint = mountpoint
-        return clone_tree(mountpoint)
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Answers until cancelled; says started once two nodes read through the mount are what they must be. Raises NotServingError."""
@@ -94,7 +82,7 @@ class View(pyfuse3.Operations):
         self.requests += 1
         parent = tree.NODES.get(parent_inode)
         node = parent.entries.get(name) if isinstance(parent, Dir) else None
-        if node is None:
+        if node is None or isinstance(node, Tunable):
             raise pyfuse3.FUSEError(errno.ENOENT)
         return self._attributes_of(node.inode)
 
@@ -104,7 +92,7 @@ class View(pyfuse3.Operations):
 
     async def setattr(self, inode: int, _attr: pyfuse3.EntryAttributes, fields: pyfuse3.SetattrFields, _fh: int | None,
                       _ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
-        """Truncation and times change nothing, as with a sysctl; mode and owner are nobody's to change."""
+        """Times change nothing; mode and owner are nobody's to change."""
         self.requests += 1
         if fields.update_mode or fields.update_uid or fields.update_gid:
             raise pyfuse3.FUSEError(errno.EPERM)
@@ -118,16 +106,11 @@ class View(pyfuse3.Operations):
         except OSError as error:
             raise pyfuse3.FUSEError(error.errno or errno.EIO) from error
 
-    async def write(self, fh: int, off: int, buf: bytes) -> int:
-        """`fh` is the inode, with APPEND where the file was opened so: then the kernel's offset is the file's size, and means 0."""
+    async def write(self, fh: int, _off: int, _buf: bytes) -> int:
+        """`fh` is the inode. By CAP_DAC_OVERRIDE it could be opened, or its mode is 0644: /proc/pressure."""
         self.requests += 1
-        writer = (fuse_library.writer.pid, fuse_library.writer.uid)  # before any await
-        offset = 0 if fh & fuse_library.APPEND else off
-        try:
-            self._snapshots.write(fh & ~fuse_library.APPEND, offset, bytes(buf), writer)
-        except OSError as error:
-            raise pyfuse3.FUSEError(error.errno or errno.EIO) from error
-        return len(buf)
+        self._snapshots.drop(fh)
+        raise pyfuse3.FUSEError(errno.EACCES)
 
     async def open(self, _inode: int, _flags: int, _ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
         """Asked once: from then on default_permissions alone decides who may open."""

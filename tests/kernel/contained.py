@@ -90,7 +90,7 @@ def nodes(files: dict[str, str]) -> int:
     """A stand-in for the FUSE mount: a tmpfs that holds `files`."""
     root = detached_tmpfs()
     for path, text in files.items():
-        put(root, path, text)
+        put(root, f"nodes/{path}", text)
     return root
 
 

@@ -34,8 +34,8 @@ def view(directory: Path) -> Iterator[Served]:
 
 def run(view: Served, directory: Path, *command: str) -> str:
     """Our files over the host's, in a copy of the server's mount namespace, then `command`."""
-    words = ["nsenter", f"--mount=/proc/{view.process.pid}/ns/mnt", "unshare", "--mount", "sh", "-ec", OVER, f"{directory}/m", *command]
-    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    words = ["nsenter", f"--mount=/proc/{view.process.pid}/ns/mnt", "unshare", "--mount", "sh", "-ec", OVER, f"{directory}/m/nodes"]
+    return subprocess.run([*words, *command], capture_output=True, text=True, check=True).stdout
 
 
 def test_every_file_is_there_and_has_its_size(view: Served) -> None:

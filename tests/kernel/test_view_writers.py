@@ -1,16 +1,15 @@
-"""What readers of a tunable are promised while others write: once the writes have returned, what was stored, by every way to read.
-
-Until then the kernel may show what it has in its page cache: the writer's bytes, accepted or not, cut at the size of before.
-"""
+"""What readers of a tunable are promised while others write: a value that was stored, whole, at any moment and by every way to read."""
 import os
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.kernel.test_view import read_once, sent_once, write_once
-from tests.support.view import served
+from tests.support.view import read_once, sent_once, served, write_once
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.requires("root", "fuse")
 
@@ -23,6 +22,34 @@ WRITERS = 6
 def tunable(tmp_path: Path) -> Iterator[str]:
     with served(tmp_path) as view:
         yield str(view.proc(NODE))
+
+
+def test_33_nobody_ever_sees_a_writers_bytes(tunable: str) -> None:
+    """Ten writers of values of every length, refused ones among them, and ten readers: only what was stored, whole."""
+    texts = [b"%d\n" % (10**digits) for digits in range(1, 9)] + [b"7x%d\n" % 10**5, b"99999999999\n"]
+    end, seen, faults = time.monotonic() + 2, set[bytes](), list[BaseException]()
+    first = read_once(tunable)
+
+    def until_the_end(work: Callable[[], object]) -> None:
+        try:
+            while time.monotonic() < end:
+                work()
+        except BaseException as error:  # noqa: BLE001 # handed to the test
+            faults.append(error)
+
+    works: list[Callable[[], object]] = [partial(write_once, tunable, text) for text in texts]
+    works += [lambda: seen.add(read_once(tunable)), lambda: seen.add(sent_once(tunable))] * 5
+    threads = [threading.Thread(target=until_the_end, args=(work,)) for work in works]
+    for thread in threads[:len(texts)]:
+        thread.start()
+    wait_until(lambda: read_once(tunable) != first, "the first one has written")
+    for thread in threads[len(texts):]:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not faults
+    assert seen <= {first, *texts[:8]}
+    assert len(seen) > 2
 
 
 def test_after_the_writes_everybody_reads_one_stored_value(tunable: str) -> None:

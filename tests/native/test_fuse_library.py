@@ -1,5 +1,4 @@
 """libeci-fuse.so stands in front of libfuse for every way pyfuse3 could make a session."""
-import ctypes
 import os
 import re
 import subprocess
@@ -32,11 +31,6 @@ def test_every_entry_point_of_libfuse_is_covered_under_every_version() -> None:
 
 def test_libfuse_is_linked_and_not_looked_for_by_name() -> None:
     assert b"dlopen" not in fuse_library.LIBRARY.read_bytes()
-
-
-def test_the_append_bit_is_no_inode() -> None:
-    assert fuse_library.APPEND == 1 << 63
-    assert ctypes.sizeof(fuse_library.Writer) == 8
 
 
 @pytest.mark.requires("root", "fuse")

@@ -1,6 +1,7 @@
 """Serves a container's virtual nodes: python -m tests.programs.serve_view DIR UID [hidden]. Obeys lines on stdin, answers each with one.
 
-DIR/m is the mount point, in a mount namespace of its own; DIR/tunables.json keeps the tunables. `ready` comes first.
+DIR/m/nodes and DIR/m/tunables are mount points, in a mount namespace of its own; DIR/tunables.json keeps the tunables. `ready` comes
+first.
 
 attach PID      the container's init; answers `attached`
 requests        how many requests the kernel has made
@@ -13,8 +14,13 @@ from functools import partial
 
 import trio
 
+from eci_supervisor.life.nodes import Nodes, mount_both
+from eci_supervisor.procfs import tree
 from eci_supervisor.procfs.sampler import Sampler
-from eci_supervisor.procfs.snapshots import Stored
+from eci_supervisor.procfs.snapshots import Snapshots
+from eci_supervisor.procfs.stores import Stored, Stores
+from eci_supervisor.procfs.tunable_files import TunableFiles
+from eci_supervisor.procfs.tunables import Tunables
 from eci_supervisor.procfs.view import View
 
 CLONE_NEWNS, MS_REC, MS_PRIVATE = 0x20000, 0x4000, 1 << 18
@@ -30,14 +36,14 @@ def fault(what: str, error: Exception) -> None:
     print(f"{what}: {error!r}", file=sys.stderr)
 
 
-async def obey(sampler: Sampler, view: View, stores: list[Stored]) -> None:
+async def obey(nodes: Nodes, stores: list[Stored]) -> None:
     async for line in trio.wrap_file(sys.stdin):
         match line.split():
             case ["attach", pid]:
-                sampler.attach(int(pid))
+                nodes.sampler.attach(int(pid))
                 answer = "attached"
             case ["requests"]:
-                answer = str(view.requests)
+                answer = str(nodes.requests)
             case ["stores"]:
                 answer = repr([(s.node, s.old, s.new, s.host, s.pid, s.uid) for s in stores])
                 stores.clear()
@@ -49,14 +55,18 @@ async def obey(sampler: Sampler, view: View, stores: list[Stored]) -> None:
 async def main(directory: str, uid: int, hidden: bool) -> None:
     stores: list[Stored] = []
     sampler = Sampler(swap_hidden=hidden, on_fault=fault)
-    view = View(sampler, uid, f"{directory}/tunables.json", on_store=stores.append, on_fault=fault)
-    with view.mount(f"{directory}/m"):
-        async with trio.open_nursery() as nursery:
-            await nursery.start(view.serve)
-            print("ready", flush=True)
-            await obey(sampler, view, stores)
-            nursery.cancel_scope.cancel()
+    values = Tunables(f"{directory}/tunables.json", tree.TUNABLES, {})
+    view = View(Snapshots(sampler, fault), uid)
+    tunables = TunableFiles(Stores(values, sampler, stores.append, fault), uid)
+    mount_both(f"{directory}/m", view, tunables)
+    nodes = Nodes(f"{directory}/m", view, tunables, sampler, (tree.proc_plan([], []), tree.sysfs_plan([], [], False)), ())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(nodes.serve)
+        print("ready", flush=True)
+        await obey(nodes, stores)
+        nursery.cancel_scope.cancel()
     view.close()
+    tunables.close()
     sampler.close()
 
 

@@ -7,6 +7,7 @@ from typing import NoReturn
 import trio
 
 from eci_supervisor.procfs.sampler import Sampler
+from eci_supervisor.procfs.snapshots import Snapshots
 from eci_supervisor.procfs.view import View
 from tests.programs.serve_view import fault, private_mounts
 
@@ -20,9 +21,9 @@ class Stuck(View):
 
 
 async def main(directory: str) -> None:
-    view = Stuck(Sampler(on_fault=fault), 0, f"{directory}/tunables.json", on_fault=fault)
-    with view.mount(f"{directory}/m"):
-        await view.serve()
+    view = Stuck(Snapshots(Sampler(on_fault=fault), fault), 0)
+    view.mount(f"{directory}/m")
+    await view.serve()
 
 
 if __name__ == "__main__":

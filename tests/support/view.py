@@ -1,4 +1,5 @@
 """A view served by a process of its own, as in life: the tests are its readers."""
+import errno
 import os
 import subprocess
 import sys
@@ -12,13 +13,15 @@ ROOT = Path(__file__).parent.parent.parent
 
 @dataclass(frozen=True)
 class Served:
-    """`process` serves; `top` is the mount's root, reached through a file descriptor that outlives the server's mount namespace."""
+    """`process` serves; `top` is the root of the views, `tunables` that of the others, through file descriptors that outlive its mounts."""
 
     process: subprocess.Popen[str]
     top: Path
+    tunables: Path
 
     def proc(self, name: str) -> Path:
-        return self.top / "proc" / name
+        """A file of procfs; below sys/ a tunable, but for boot_id."""
+        return (self.tunables if name.startswith("sys/") else self.top) / "proc" / name
 
     def ask(self, line: str) -> str:
         assert self.process.stdin is not None
@@ -40,13 +43,54 @@ def served(directory: Path, uid: int = 0, *options: str) -> Iterator[Served]:
         try:
             if (line := process.stdout.readline()) != "ready\n":
                 raise AssertionError(f"{line}{process.stderr.read()}")
-            fd = os.open(f"/proc/{process.pid}/root{directory}/m", os.O_PATH | os.O_DIRECTORY)
+            fds = [os.open(f"/proc/{process.pid}/root{directory}/m/{name}", os.O_PATH | os.O_DIRECTORY) for name in ("nodes", "tunables")]
             try:
-                yield Served(process, Path(f"/proc/{os.getpid()}/fd/{fd}"))
+                yield Served(process, *(Path(f"/proc/{os.getpid()}/fd/{fd}") for fd in fds))
             finally:
-                os.close(fd)
+                for fd in fds:
+                    os.close(fd)
             if process.poll() is None:
                 _, errors = process.communicate(timeout=10)
                 assert (process.returncode, errors) == (0, "")
         finally:
             process.kill()
+
+
+def read_once(path: str | Path, size: int = 65536) -> bytes:
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        return os.read(fd, size)
+    finally:
+        os.close(fd)
+
+
+def sent_once(path: str | Path) -> bytes:
+    """As busybox cat reads: by sendfile, which takes from the page cache what is there, and by read where that is refused."""
+    into, out = os.pipe()
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        while os.sendfile(out, fd, None, 4096):
+            continue
+        os.close(out)
+        out = -1
+        return os.read(into, 65536)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+        return os.read(fd, 65536)
+    finally:
+        os.close(fd)
+        os.close(into)
+        if out >= 0:
+            os.close(out)
+
+
+def write_once(path: str, text: bytes, flags: int = 0) -> int:
+    """Number of bytes taken, or the negative errno."""
+    fd = os.open(path, os.O_WRONLY | flags)
+    try:
+        return os.write(fd, text)
+    except OSError as error:
+        return -(error.errno or 0)
+    finally:
+        os.close(fd)

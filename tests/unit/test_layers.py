@@ -31,7 +31,7 @@ ADAPTERS = {
     "oci.creator", "oci.decided", "oci.exec_", "oci.features", "oci.joins", "oci.mountpoints", "oci.recorded", "oci.report",
     "oci.restricted", "oci.rootfs", "oci.run", "oci.settled", "oci.sources", "oci.stage", "oci.told", "oci.undo",
     "procfs.accounts_family", "procfs.cpu_family", "procfs.fuse_library", "procfs.load_family", "procfs.native", "procfs.numa_family",
-    "procfs.readings", "procfs.sampler", "procfs.snapshots", "procfs.tunables", "procfs.view",
+    "procfs.readings", "procfs.sampler", "procfs.snapshots", "procfs.stores", "procfs.tunable_files", "procfs.tunables", "procfs.view",
     "seccomp.callers", "seccomp.depth", "seccomp.effects", "seccomp.events", "seccomp.listener", "seccomp.machine", "seccomp.repeats",
     "seccomp.ring", "seccomp.serve",
     "settings.store",

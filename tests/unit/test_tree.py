@@ -66,7 +66,7 @@ def test_an_unprivileged_container_has_no_tunables() -> None:
 
 def test_a_privileged_one_has_views_tunables_and_the_floor() -> None:
     plan = tree.proc_plan((), ())
-    assert Entry(b"sys/vm/overcommit_memory", Cover.NODE, 64) in plan.entries
+    assert Entry(b"sys/vm/overcommit_memory", Cover.TUNABLE, 64) in plan.entries
     assert covers(plan.entries, Cover.MASK) == sorted(tree.PROC_FLOOR)
 
 

@@ -9,7 +9,8 @@ from eci_supervisor.model.verdict import Deny
 from eci_supervisor.procfs import tree
 from eci_supervisor.procfs.node import Tunable
 from eci_supervisor.procfs.sampler import Sampler
-from eci_supervisor.procfs.snapshots import Snapshots, Stored
+from eci_supervisor.procfs.snapshots import Snapshots
+from eci_supervisor.procfs.stores import Stored, Stores
 from eci_supervisor.procfs.text import integers
 from eci_supervisor.procfs.tunables import Tunables, split_sysctls
 from tests.support.machine import machine
@@ -115,57 +116,60 @@ def events() -> list[Stored]:
 
 
 @pytest.fixture
-def snapshots(root: str, events: list[Stored]) -> Snapshots:
+def stores(root: str, events: list[Stored]) -> Stores:
     def fault(what: str, error: Exception) -> None:
         del what, error
 
-    return Snapshots(Sampler(proc=f"{root}/proc", sys=f"{root}/sys"), open_tunables(root), events.append, fault)
+    return Stores(open_tunables(root), Sampler(proc=f"{root}/proc", sys=f"{root}/sys"), events.append, fault)
 
 
-def test_every_write_moves_the_mtime(snapshots: Snapshots) -> None:
-    times = [snapshots.take(INODE).mtime_ns]
+def test_every_write_moves_the_time(stores: Stores) -> None:
+    times = [stores.changed_ns(INODE)]
     for offset, written in ((0, b"2"), (0, b"2"), (3, b"1")):
-        snapshots.write(INODE, offset, written, WRITER)
-        times.append(snapshots.take(INODE).mtime_ns)
+        stores.write(INODE, offset, written, WRITER)
+        times.append(stores.changed_ns(INODE))
     with pytest.raises(OSError, match="Invalid argument"):
-        snapshots.write(INODE, 0, b"3", WRITER)
-    times.append(snapshots.take(INODE).mtime_ns)
+        stores.write(INODE, 0, b"3", WRITER)
     assert times == sorted(set(times))
-    assert snapshots.content(INODE) == b"2\n"
+    assert stores.content(INODE) == b"2\n"
 
 
-def test_a_store_of_the_hosts_value_is_not_told(snapshots: Snapshots, events: list[Stored]) -> None:
-    snapshots.write(INODE, 0, b"1\n", WRITER)
+def test_a_store_of_the_hosts_value_is_not_told(stores: Stores, events: list[Stored]) -> None:
+    stores.write(INODE, 0, b"1\n", WRITER)
     assert events == []
-    snapshots.write(INODE, 0, b"2\n", WRITER)
+    stores.write(INODE, 0, b"2\n", WRITER)
     assert [event.new for event in events] == [b"2\n"]
 
 
-def test_a_store_is_told_at_most_once_a_second(snapshots: Snapshots, events: list[Stored]) -> None:
+def test_a_store_is_told_at_most_once_a_second(stores: Stores, events: list[Stored]) -> None:
     for value in (b"2", b"0", b"1"):
-        snapshots.write(INODE, 0, value, WRITER)
+        stores.write(INODE, 0, value, WRITER)
     assert events == [Stored(NAME, b"1\n", b"2\n", b"1\n", *WRITER)]
 
 
-def test_a_write_behind_the_beginning_is_ignored(snapshots: Snapshots, events: list[Stored]) -> None:
-    snapshots.write(INODE, 1, b"2", WRITER)
-    assert snapshots.content(INODE) == b"1\n"
+def test_a_write_behind_the_beginning_is_ignored(stores: Stores, events: list[Stored]) -> None:
+    stores.write(INODE, 1, b"2", WRITER)
+    assert stores.content(INODE) == b"1\n"
     assert events == []
 
 
-def test_only_the_first_page_counts(snapshots: Snapshots) -> None:
-    snapshots.write(INODE, 0, b"2" + b" " * 5000 + b"x", WRITER)
+def test_only_the_first_page_counts(stores: Stores) -> None:
+    stores.write(INODE, 0, b"2" + b" " * 5000 + b"x", WRITER)
     with pytest.raises(OSError, match="Invalid argument"):
-        snapshots.write(INODE, 0, b" " * 4095 + b"1", WRITER)
-    assert snapshots.content(INODE) == b"2\n"
+        stores.write(INODE, 0, b" " * 4095 + b"1", WRITER)
+    assert stores.content(INODE) == b"2\n"
 
 
-def test_a_view_cannot_be_written(snapshots: Snapshots) -> None:
-    with pytest.raises(PermissionError):
-        snapshots.write(16, 0, b"1", WRITER)
+def test_directories_views_and_strangers_are_no_tunables(stores: Stores) -> None:
+    for inode in (1, tree.PROC.inode, 16, 4711, 65):
+        with pytest.raises(FileNotFoundError):
+            stores.content(inode)
+        with pytest.raises(FileNotFoundError):
+            stores.write(inode, 0, b"1", WRITER)
 
 
-def test_directories_and_strangers_are_no_files(snapshots: Snapshots) -> None:
-    for inode in (1, tree.PROC.inode, 4711, 65):
+def test_directories_tunables_and_strangers_are_no_views(root: str) -> None:
+    snapshots = Snapshots(Sampler(proc=f"{root}/proc", sys=f"{root}/sys"), lambda _what, _error: None)
+    for inode in (1, tree.PROC.inode, INODE, 4711):
         with pytest.raises(FileNotFoundError):
             snapshots.take(inode)
