@@ -16,7 +16,7 @@ from eci_supervisor.model.settings import (
 from eci_supervisor.settings.check import GLOBAL_IMAGES, OWN_IMAGES, checked
 from eci_supervisor.settings.commands import canonical
 from eci_supervisor.settings.document import Document
-from eci_supervisor.settings.names import sysctl_name
+from eci_supervisor.settings.names import kind_of, sysctl_name
 from eci_supervisor.settings.reference import parse_entry, rank
 from eci_supervisor.settings.schema import BindMounts, Commands, Settings, SocketMount, Syscalls, VirtualNodes, seconds
 
@@ -76,7 +76,7 @@ def _calls(calls: Syscalls) -> CallRules:
     return CallRules(
         trap_all=calls.trap == "all", floor=calls.floor == "default", deny=calls.deny, allow=calls.allow, mknod=calls.mknod,
         mount_types=MountTypes(calls.mount_types.type == "allow", calls.mount_types.list), mount_sources=calls.mount_sources,
-        mount_targets=calls.mount_targets, namespaces=calls.namespaces,
+        mount_targets=calls.mount_targets, namespaces=tuple(map(kind_of, calls.namespaces)),
         nested_depth=calls.nested_depth)
 
 

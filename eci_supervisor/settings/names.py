@@ -19,8 +19,10 @@ def is_floor_call(name: str) -> bool:
     return name in FLOOR
 
 
-def is_kind(name: str) -> bool:
-    return name in KINDS
+def kind_of(name: str) -> str:
+    """The OCI spec's name for a kind of namespace as /proc/PID/ns has it; "" for any other."""
+    spelled = {"mnt": "mount", "net": "network"}
+    return spelled.get(name, name if name in KINDS and name not in spelled.values() else "")
 
 
 def sysctl_name(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.alias_generators import to_camel
 
-from eci_supervisor.settings.names import is_floor_call, is_kind, is_known_call
+from eci_supervisor.settings.names import is_floor_call, is_known_call, kind_of
 from eci_supervisor.settings.reference import MalformedReference, parse_entry
 
 DURATION: Final = re.compile(r"([0-9]{1,9})([smhd])")
@@ -79,7 +79,7 @@ def _floor_call(name: str) -> str:
 
 
 def _kind(name: str) -> str:
-    if not is_kind(name):
+    if not kind_of(name):
         raise ValueError('use "user", "mnt", "pid", "net", "ipc", "uts", "cgroup" or "time"')
     return name
 

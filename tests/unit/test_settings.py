@@ -96,7 +96,7 @@ def test_every_field_of_our_section() -> None:
     assert found.nodes == NodeRules("quota", "hidden", (("vm.max_map_count", 7),))
     assert found.calls == CallRules(trap_all=False, floor=False, deny=("ptrace",), allow=("bpf",), mknod=True,
                                     mount_types=MountTypes(True, ("tmpfs",)), mount_sources=("/srv",), mount_targets=("volume:/data",),
-                                    namespaces=("net",), nested_depth=3)
+                                    namespaces=("network",), nested_depth=3)
     assert (found.mode, found.learn, found.audit_file, found.nested_user_namespaces) == ("system", True, "/var/log/x/audit.jsonl", 0)
     assert policy_from_bytes(policy_to_bytes(found)) == found
 
