@@ -124,6 +124,8 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "docker": program("docker"),
     "lxcfs": program("lxcfs"),
     "psutil": psutil,
+    "bwrap": program("bwrap"),
+    "podman": program("podman"),
 }
 
 
