@@ -85,13 +85,14 @@ class Effects:
         repeat = None if isinstance(effect, REPEATABLE) else repeat_of(thread.notify_fd, call)
         self._kept.moved_on(thread.notify_fd, call, repeat)
         async with self._kept.in_turn(repeat):
-            if repeat and self._kept.take(repeat):
+            after = self._ring.last
+            if repeat and (kept := self._kept.take(repeat)) is not None and not self._ring.made(call.tid, kept):
                 if not self._answer(thread, call, Done.EMULATED, 0):
-                    self._kept.keep(repeat)  # another signal
+                    self._kept.keep(repeat, kept)  # another signal
                 return
             outcome = await self._mounter.emulate(effect, Caller(thread.notify_fd, call.id, call.tid))
             if repeat and outcome.undone and outcome.errno == 0:
-                self._kept.keep(repeat)
+                self._kept.keep(repeat, after)
         if outcome.not_tree:
             if may_continue:
                 self._continue(thread, call, outcome)

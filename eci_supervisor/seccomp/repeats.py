@@ -37,7 +37,7 @@ class Kept:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._until: dict[Repeat, float] = {}
+        self._until: dict[Repeat, tuple[float, int]] = {}
         self._under_way: dict[Repeat, trio.Event] = {}
         self._left: set[Repeat] = set()  # of those under way
 
@@ -65,15 +65,17 @@ class Kept:
         self._until = {key: until for key, until in self._until.items() if not before(key)}
         self._left |= {key for key in self._under_way if before(key)}
 
-    def keep(self, repeat: Repeat) -> None:
+    def keep(self, repeat: Repeat, after: int) -> None:
+        """after: the number of the last event before the call was carried out."""
         now = self._clock()
-        self._until = {key: until for key, until in self._until.items() if until > now}
+        self._until = {key: value for key, value in self._until.items() if value[0] > now}
         if len(self._until) < KEPT_LIMIT and repeat not in self._left:
-            self._until[repeat] = now + KEPT_S
+            self._until[repeat] = now + KEPT_S, after
 
-    def take(self, repeat: Repeat) -> bool:
-        """Whether the call has been done already; said once."""
-        return self._until.pop(repeat, 0.0) > self._clock()
+    def take(self, repeat: Repeat) -> int | None:
+        """Whether the call has been done already, and then `after`; said once."""
+        until, after = self._until.pop(repeat, (0.0, 0))
+        return after if until > self._clock() else None
 
 
 def repeat_of(notify_fd: int, call: Call) -> Repeat | None:

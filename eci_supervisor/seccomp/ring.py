@@ -116,6 +116,11 @@ class EventRing:
                 found[index] = replace(raw, pid=raw.pid or pid, uid=uid if raw.uid is None else raw.uid)
         return found
 
+    def made(self, tid: int, after: int) -> bool:
+        """Whether thread `tid` has made a call that is numbered above `after`: C answers without Python's knowledge."""
+        event = ffi.new("struct eci_event *")
+        return any(lib.eci_ring_read(self._ring, seq, event) == 0 and event.tid == tid for seq in range(after + 1, self.last + 1))
+
     def push(self, event: RawEvent) -> RawEvent:
         """Writes one, its texts cut to what fits, and returns it with the number and id it got."""
         raw = ffi.new("struct eci_event *", {

@@ -14,7 +14,8 @@ from eci_supervisor.model.verdict import Effect, MountTree, UmountTree
 from eci_supervisor.policy.table import RULES
 from eci_supervisor.seccomp.effects import Effects
 from eci_supervisor.seccomp.repeats import Kept, Repeat
-from eci_supervisor.seccomp.ring import EventRing
+from eci_supervisor.seccomp.ring import Done, EventRing
+from eci_supervisor.seccomp.serve import raw_event
 
 INDEX = {rule.name: number for number, rule in enumerate(RULES)}
 PROC = {0: Text(b"proc"), 1: Text(b"/t"), 2: Text(b"proc"), 4: Text(b"")}
@@ -59,6 +60,7 @@ class Scene:
     events: list[Event]
     judge: Callable[[Call], None]
     answers: Answers
+    ring: EventRing
 
 
 @pytest.fixture
@@ -69,7 +71,7 @@ def scene() -> Iterator[Callable[..., Scene]]:
         events: list[Event] = []
         mounts, answers = Mounts(list(says)), Answers(present=present)
         judge = Effects(mounts, ring, events.append, container="web1", root="/run/runc").on(answers)
-        return Scene(mounts, events, lambda call: trio.run(judge, call), answers)
+        return Scene(mounts, events, lambda call: trio.run(judge, call), answers, ring)
 
     yield made
     ring.close()
@@ -146,6 +148,15 @@ def test_a_thread_that_has_moved_on_repeats_nothing(scene: Callable[..., Scene])
     assert [type(effect) for effect, _ in seen.mounts.done] == [UmountTree, MountTree, UmountTree]
 
 
+def test_a_thread_that_has_moved_on_without_python_repeats_nothing(scene: Callable[..., Scene]) -> None:
+    """What it did meanwhile was answered by the serving thread, and is in the ring."""
+    seen = scene(Outcome(0, undone=True), Outcome(0))
+    seen.judge(call("umount2.tree", UMOUNT, 1))
+    seen.ring.push(raw_event(call("mount.new", PROC), Done.CONTINUED, 0))
+    seen.judge(call("umount2.tree", UMOUNT, 2))
+    assert [type(effect) for effect, _ in seen.mounts.done] == [UmountTree, UmountTree]
+
+
 @pytest.mark.parametrize(("rule", "texts", "outcome"), [
     ("mount.new_tree", PROC, Outcome(0, undone=True)),  # detached again: the repeated call makes a new one
     ("umount2.tree", UMOUNT, Outcome(ENOENT, undone=True)),  # nothing was done
@@ -165,7 +176,7 @@ def test_a_result_is_kept_for_a_second_and_said_once() -> None:
     kept = Kept(lambda: now)
     repeats = [Repeat(9, tid, 1, 2, 3, (), 4) for tid in range(3)]
     for repeat in repeats[:2]:
-        kept.keep(repeat)
-    assert [kept.take(repeats[0]), kept.take(repeats[0]), kept.take(repeats[2])] == [True, False, False]
+        kept.keep(repeat, 7)
+    assert [kept.take(repeats[0]), kept.take(repeats[0]), kept.take(repeats[2])] == [7, None, None]
     now = 101.0
     assert not kept.take(repeats[1])
