@@ -1,5 +1,6 @@
 """What the lines of tests/container/inside have seen: one container a runtime runs them all, the tests look at what came of each."""
 import json
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -12,17 +13,26 @@ from tests.support.driver import Container, Runtime
 INSIDE = Path(__file__).parent / "inside"
 PYTHON = ("/usr/bin/python3", "-B", "-m", "tests.container.inside.run")
 WORK = "/lines"
-MODULES = ("procfs", "api", "immutable")
+MODULES = ("procfs", "api", "immutable", "fuse")
 SEEN: dict[str, dict[str, object]] = {}
 Seen = Callable[[str], Any]
 
 
 def machine(containers: Launch, closed: Path, **wanted: object) -> Container:
-    """A container with all capabilities and the host's Python; /v is a read-only volume, /w a writable one, /n one without set-uid."""
+    """A container with all capabilities and the host's Python; /v is a read-only volume, /w a writable one, /n one without set-uid.
+
+    /dev/fuse is there, open to all.
+    """
     for name in ("sub", "../w", "../n"):
         (closed / name).mkdir(exist_ok=True)
-    volumes = (bind("/usr", "/usr", "ro"), bind(INSIDE, f"{WORK}/tests/container/inside", "ro"), bind(closed, "/v", "ro"),
-               bind(closed.parent / "w", "/w"), bind(closed.parent / "n", "/n", "nosuid"))
+    fuse = closed.parent / "fuse"
+    if not fuse.exists():
+        os.mknod(fuse, 0o20666, os.makedev(10, 229))
+        fuse.chmod(0o666)
+    volumes = (
+        bind("/usr", "/usr", "ro"), bind(INSIDE, f"{WORK}/tests/container/inside", "ro"), bind(closed, "/v", "ro"),
+        bind(closed.parent / "w", "/w"), bind(closed.parent / "n", "/n", "nosuid"), bind(fuse, "/dev/fuse"),
+    )  # fmt: skip
     made = containers(**{"privileged": True, "mounts": volumes, **wanted})
     for link in ("lib", "lib64"):
         (made.bundle / "rootfs" / link).symlink_to(f"usr/{link}")

@@ -149,3 +149,7 @@ def test_64_relative_paths(seen: Seen) -> None:
 def test_65_links(seen: Seen) -> None:
     jailed = repr((OK, True, NO, OK, NO))
     assert seen("line_65") == [OK, "True", NO, OK, OK, OK, "ELOOP", "ELOOP", "ELOOP", jailed, []]
+
+
+def test_66_below_a_fuse_mount_of_the_container(seen: Seen) -> None:
+    assert seen("line_66") == [OK, OK, True, OK, OK, True, OK, OK, True, OK, OK, NO, MISSING, OK]
