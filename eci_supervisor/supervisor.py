@@ -23,12 +23,14 @@ from eci_supervisor.idmap.leases import Leases
 from eci_supervisor.life import ends, record
 from eci_supervisor.life.alone import alone
 from eci_supervisor.life.container import Container, Parts
+from eci_supervisor.life.idle import give_back_when_idle
 from eci_supervisor.life.log import Log, LogHandler
 from eci_supervisor.life.mounter import LastingMounter
 from eci_supervisor.life.nodes import mount_nodes
 from eci_supervisor.life.sysinfo import tell as tell_sysinfo
 from eci_supervisor.life.vetting import Vetting
 from eci_supervisor.linux import process
+from eci_supervisor.linux.pages import SharedPages
 from eci_supervisor.linux.paths import ContainerDir, StateDir
 from eci_supervisor.linux.sockets import listen_unix, peer_credentials
 from eci_supervisor.model.state import ContainerState, StateError
@@ -44,8 +46,11 @@ class CannotSupervise(RuntimeError):  # what happened, in one sentence
     """Why there is no supervisor."""
 
 
-def main(state_dir: StateDir, key: str, spawned: socket.socket) -> None:
-    """Supervises the container `key`; returns when it has ended. `spawned` gets ready or the reason, and is held until the end."""
+def main(state_dir: StateDir, key: str, spawned: socket.socket, pages: SharedPages | None = None) -> None:
+    """Supervises the container `key`; returns when it has ended. `spawned` gets ready or the reason, and is held until the end.
+
+    `pages`: what we share with the process that we are forked from.
+    """
     native.lib.prctl(PR_SET_NAME, native.ffi.new("char[]", b"eci-supervisor"))
     directory = state_dir.container(key)
     try:
@@ -61,7 +66,7 @@ def main(state_dir: StateDir, key: str, spawned: socket.socket) -> None:
         return
     logging.getLogger().addHandler(LogHandler(log))
     try:
-        trio.run(partial(supervise, state_dir, state, spawned, log))
+        trio.run(partial(supervise, state_dir, state, spawned, log, pages))
     except BaseException as error:  # noqa: BLE001 # the boundary of the process: whatever it was, create and the log are told
         log.failure("".join(traceback.format_exception(error)))
         _say(spawned, Failed(f"supervisor: {ends.sentence(error)}"))
@@ -85,7 +90,7 @@ def _say(spawned: socket.socket, answer: protocol.Answer) -> None:
         return
 
 
-async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.socket, log: Log) -> None:
+async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.socket, log: Log, pages: SharedPages | None) -> None:
     """Supervises until the end. Raises whatever a task of ours could not deal with."""
     directory = state_dir.container(state.key)
     with ExitStack() as stack:
@@ -95,6 +100,7 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
         machine = stack.enter_context(closing(Machine()))
         journal = Journal(state.id, state.root, ring, audit)
         nodes = mount_nodes(state_dir, state, journal, log)
+        stack.callback(nodes.view.close)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ends.on_signal, signal.SIGTERM, nursery.cancel_scope)
             mounter = LastingMounter(nodes.mountpoint, nodes.plans, journal, log)
@@ -116,6 +122,8 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
             _start_relay(nursery, stack, state_dir, state, audit)
             nursery.start_soon(journal.audit_calls)
             nursery.start_soon(tell_sysinfo, machine, nodes.sampler)
+            if pages is not None:
+                nursery.start_soon(give_back_when_idle, pages, log)
             _say(spawned, Ready(os.getpid()))
             await ends.until_over(container, spawned)
             journal.record("end", "the container's init is gone" if container.init else "create ended without a container")

@@ -38,6 +38,11 @@ static inline long eci_fs_magic(int fd)
 long eci_fs_magic(int fd);
 /* cdef: end */
 
+/* cdef: begin (linux/pages.py) */
+int eci_pages_move(int fd, uintptr_t start, size_t length, long at);
+long eci_pages_give_back(int fd);
+/* cdef: end */
+
 /* cdef: begin (the serving thread: policy.c, tracee.c, ring.c, serve.c) */
 #define ECI_ROWS 256		/* rows of a compiled policy */
 #define ECI_TEXTS 4		/* strings copied for one call: mount(2) has four */

@@ -15,9 +15,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <time.h>
 
@@ -314,15 +314,17 @@ static int start_thread(struct eci_server *server)
 	return -ret;
 }
 
-/* Starts a thread on notify_fd. All fds, the policy, the ring and the machine are borrowed until eci_serve_free. */
+/* Starts a thread on notify_fd. All fds, the policy, the ring and the machine are borrowed until eci_serve_free. What the thread writes
+ * to lies in mappings of its own: pages.c relies on it.
+ */
 int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine, int event_fd,
 		    int timer_fd, struct eci_server **result)
 {
-	struct eci_server *server = calloc(1, sizeof(*server));
+	struct eci_server *server = mmap(NULL, sizeof(*server), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int ret;
 
-	if (!server)
-		return -ENOMEM;
+	if (server == MAP_FAILED)
+		return -errno;
 	server->notify_fd = notify_fd;
 	server->event_fd = event_fd;
 	server->timer_fd = timer_fd;
@@ -339,7 +341,7 @@ int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_r
 		}
 		eci_queue_close(&server->queue);
 	}
-	free(server);
+	munmap(server, sizeof(*server));
 	return ret;
 }
 
@@ -390,5 +392,5 @@ void eci_serve_free(struct eci_server *server)
 {
 	pthread_join(server->thread, NULL);
 	eci_queue_close(&server->queue);
-	free(server);
+	munmap(server, sizeof(*server));
 }

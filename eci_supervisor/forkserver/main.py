@@ -9,16 +9,18 @@ import resource
 import signal
 import socket
 import sys
+from functools import partial
 
 from eci_supervisor import native
 from eci_supervisor.forkserver import namespace
 from eci_supervisor.forkserver.client import READY_FD
 from eci_supervisor.forkserver.home import Home, hierarchies
 from eci_supervisor.forkserver.plug import plugs
+from eci_supervisor.forkserver.rehearsal import rehearse
 from eci_supervisor.forkserver.server import IDLE_S, ForkServer, Work
-from eci_supervisor.forkserver.warm import warm_up
 from eci_supervisor.life.log import Log
 from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.linux.pages import SharedPages
 from eci_supervisor.linux.paths import StateDir
 from eci_supervisor.linux.sockets import listen_unix
 from eci_supervisor.oci.creator import main as create
@@ -51,14 +53,27 @@ def main() -> None:
         sys.exit(1)
     for key in home.left_over():
         home.remove(key)
-    warm_up()
+    pages, kept = _prepare(state_dir, log)
+    os.write(ready.fileno(), b"ready\n")
+    ready.close()
+    ForkServer(state_dir, listener, idle_s, home, Work(partial(supervise, pages=pages), create)).run()
+    del kept  # not before: until here a child may be forked
+
+
+def _prepare(state_dir: StateDir, log: Log) -> tuple[SharedPages | None, list[object]]:
+    """What makes supervisors small; they run without it as well. What is returned is to be kept as long as there are forks."""
+    try:
+        rehearse(state_dir, supervise)
+    except OSError as error:
+        log.warning(f"rehearsal: {error}: supervisors take more memory")
     gc.collect()
     kept = plugs()
     gc.freeze()  # the collector would write to each object's header, and so copy its page in each child
-    os.write(ready.fileno(), b"ready\n")
-    ready.close()
-    ForkServer(state_dir, listener, idle_s, home, Work(supervise, create)).run()
-    del kept  # not before: until here a child may be forked
+    try:
+        return SharedPages(), kept
+    except OSError as error:
+        log.warning(f"shared pages: {error}: supervisors take more memory")
+        return None, kept
 
 
 def _leave_the_caller(state_dir: StateDir, log: Log) -> None:

@@ -1,4 +1,5 @@
 """What the serving threads of a container answer sysinfo(2) from (native/sysinfo.c): filled in when one of them asks."""
+import mmap
 import os
 from collections.abc import Callable
 
@@ -15,7 +16,10 @@ class Machine:
     def __init__(self) -> None:
         """Raises OSError."""
         self._event = OwnedFd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-        self._machine = ffi.new("struct eci_machine *", {"event_fd": self._event.fileno()})
+        # In a mapping of its own: serving threads write to it, and what else is Python's may be given back (linux/pages.py).
+        memory = mmap.mmap(-1, ffi.sizeof("struct eci_machine"), mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+        self._machine = ffi.from_buffer("struct eci_machine *", memory)
+        self._machine.event_fd = self._event.fileno()
         self._now = ffi.new("struct eci_sysinfo *")
 
     @property
