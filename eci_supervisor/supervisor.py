@@ -70,6 +70,8 @@ def main(state_dir: StateDir, key: str, spawned: socket.socket, pages: SharedPag
     except BaseException as error:  # noqa: BLE001 # the boundary of the process: whatever it was, create and the log are told
         log.failure("".join(traceback.format_exception(error)))
         _say(spawned, Failed(f"supervisor: {ends.sentence(error)}"))
+    finally:
+        log.close()
 
 
 def _take_over(directory: ContainerDir) -> ContainerState:

@@ -17,6 +17,7 @@ from eci_supervisor.model.state import ContainerState, Mode, container_key
 from tests.support.waiting import wait_gone
 
 ALLOWED_BYTES: Final = 6 * MIB
+IDLE_S: Final = 3.0  # what start has taken is given back within 1 or 2
 SPAWNS: Final = 10
 
 
@@ -35,6 +36,7 @@ def idle() -> Iterator[Round]:
     """The supervisor of a running container and the mounter, its child; three containers, so that what they share counts as shared."""
     with playground() as place:
         pids = [place.container(place.ours).up().record().supervisor_pid for _ in range(3)]
+        time.sleep(IDLE_S)
         yield lambda: [float(private_bytes(pid) + sum(map(private_bytes, children(pid)))) for pid in pids]
 
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from eci_supervisor.forkserver import protocol
 from eci_supervisor.life import record
 from eci_supervisor.linux.pages import other_threads
 from eci_supervisor.linux.paths import StateDir
@@ -28,7 +29,7 @@ Supervise = Callable[[StateDir, str, socket.socket], None]
 def rehearse(state_dir: StateDir, supervise: Supervise) -> None:
     """Compiles the rules and has `supervise` run, in a state directory of its own below `state_dir`, of which nothing is left.
 
-    Where a supervisor cannot serve, here as later, `supervise` says so on its connection, and nobody listens. Raises OSError.
+    Raises OSError where it cannot serve: later ones will not either.
     """
     serve.prepare()
     place = StateDir(f"{state_dir.path}/{NAME}")
@@ -52,9 +53,12 @@ def _round(place: StateDir, supervise: Supervise) -> None:
         key, NAME, root="/", bundle="/", mode=Mode.ECI, ids=IdRange(100000), token=NAME, real_runtime="/", audit_dir=f"{place.path}/audit",
         created=time.time(), rootfs="/"))
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.close()  # create is gone: a supervisor that has become ready ends
-    with theirs:
+    with ours, theirs:
+        ours.shutdown(socket.SHUT_WR)  # create is gone: a supervisor that has become ready ends
         supervise(place, key, theirs)
+        answer = protocol.parse_answer(ours.recv(protocol.MAX_PACKET_BYTES, socket.MSG_DONTWAIT))
+    if isinstance(answer, protocol.Failed):
+        raise OSError(answer.sentence)
 
 
 @contextmanager

@@ -42,7 +42,6 @@ async def give_back_when_idle(pages: SharedPages, log: Log) -> None:
             pause_s = SETTLE_S
         else:
             trio.lowlevel.add_instrument(give_back)
-            await trio.sleep(pause_s)
             pause_s = min(2 * pause_s, MOST_S)
     log.warning(f"memory cannot be given back: {give_back.failure}")
 

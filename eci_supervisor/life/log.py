@@ -21,6 +21,9 @@ class Log:
     def fileno(self) -> int:
         return self._fd.fileno()
 
+    def close(self) -> None:
+        self._fd.close()
+
     def info(self, text: str) -> None:
         self._write("info", text)
 

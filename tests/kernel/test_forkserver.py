@@ -261,3 +261,26 @@ def test_reclaim_of_a_container_that_runs_is_refused(place: Place) -> None:
             assert init.poll() is None
         finally:
             init.kill()
+
+
+def test_its_rehearsal_leaves_nothing(place: Place) -> None:
+    """A supervisor's whole start has been run in the server's own process."""
+    client.start(place.state_dir)
+    server = client.ping(place.state_dir)
+    proc = Path(f"/proc/{server}")
+    assert proc.joinpath("comm").read_text() == "eci-forkserver\n"
+    assert [task.name for task in proc.joinpath("task").iterdir()] == [str(server)]
+    assert proc.joinpath(f"task/{server}/children").read_text() == ""
+    assert str(place.path) not in proc.joinpath("mountinfo").read_text()
+    assert not [fd for fd in fds(server) if "fuse" in fd or "rehearsal" in fd]
+    assert not place.path.joinpath("rehearsal").exists()
+    assert "more memory" not in place.path.joinpath("fork.log").read_text()
+    assert "memfd:eci-pages" in proc.joinpath("maps").read_text()
+    place.recorded("after")
+    place.supervised("after").terminate()
+
+
+def test_what_a_killed_rehearsal_left_is_removed(place: Place) -> None:
+    place.path.joinpath("rehearsal/c/x").mkdir(parents=True)
+    client.start(place.state_dir)
+    assert not place.path.joinpath("rehearsal").exists()

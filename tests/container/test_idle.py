@@ -1,0 +1,37 @@
+"""A supervisor that is idle has little memory of its own, and works as before when it has something to do again."""
+from pathlib import Path
+
+import pytest
+
+from tests.support.driver import Container
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.requires("root", "busybox", "compiler", "runc", "crun", "seccomp_notify", "fuse")
+IDLE_KIB = 6 << 10  # as bench/micro/supervisor.py has it
+PAGES_KIB = 512  # what a few calls of each kind take for the time being
+
+
+def private_kib(pid: int) -> int:
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Private_"))
+
+
+def works(container: Container) -> None:
+    """An exec with a listener of its own, an emulated call, one that C answers, nodes, a write to one, the control socket, events."""
+    assert container.probe("mount", "proc", "/t", "proc", "-", ",", "umount", "/proc/uptime") == ["mount: OK", "umount: EINVAL"]
+    script = "cat /proc/uptime /proc/meminfo /proc/stat; echo 1 > /proc/sys/vm/overcommit_memory; cat /proc/sys/vm/overcommit_memory; free"
+    lines = container.sh(script).ok().lines
+    assert float(lines[0].split()[0]) < 60
+    assert "1" in lines
+    assert container.runtime.eci("inspect", container.id).ok().out
+    assert "umount2" in container.runtime.eci("events", container.id).ok().out
+
+
+def test_idle_busy_and_idle_again(privileged: Container) -> None:
+    supervisor = privileged.record().supervisor_pid
+    for _ in range(2):
+        wait_until(lambda: private_kib(supervisor) <= IDLE_KIB, f"memory is given back: {private_kib(supervisor)} KiB")
+        idle_kib = private_kib(supervisor)
+        works(privileged)
+        assert private_kib(supervisor) > idle_kib + PAGES_KIB
+    assert privileged.record().supervisor_pid == supervisor
