@@ -40,7 +40,8 @@ long eci_fs_magic(int fd);
 
 /* cdef: begin (linux/pages.py) */
 int eci_pages_move(int fd, uintptr_t start, size_t length, long at);
-long eci_pages_give_back(int fd);
+int eci_page_give_back(int fd, uintptr_t page, size_t bytes, long at);
+int *__errno_location(void);
 /* cdef: end */
 
 /* cdef: begin (the serving thread: policy.c, tracee.c, ring.c, serve.c) */
@@ -173,15 +174,14 @@ struct eci_server;
 int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine, int event_fd,
 		    int timer_fd, struct eci_server **result);
 int eci_serve_take(struct eci_server *server, struct eci_call *call);
-int eci_serve_done(struct eci_server *server, int *error);
+int eci_serve_done(struct eci_server *server);
 int eci_serve_end(struct eci_server *server);
 uint64_t eci_serve_reading(struct eci_server *server, struct eci_call *call);
 void eci_serve_counters(struct eci_server *server, struct eci_counters *counters);
 void eci_serve_free(struct eci_server *server);
 
-/* The answers to notification id: error, or 0 for success; or the call goes on. -ENOENT: the caller is gone. */
+/* The answer to notification id: error, 0 for success, or -1: the call goes on. -ENOENT: the caller is gone. */
 int eci_answer(int notify_fd, uint64_t id, int error);
-int eci_continue(int notify_fd, uint64_t id);
 int eci_id_valid(int notify_fd, uint64_t id);
 /* cdef: end */
 

@@ -7,8 +7,6 @@
  */
 #include "eci.h"
 
-#include <stdatomic.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 

@@ -14,7 +14,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -92,10 +91,7 @@ static void answer(struct eci_server *server, const struct eci_call *call, enum 
 	struct eci_event event = { .tid = call->tid, .arch = call->arch, .nr = call->nr, .rule = call->rule,
 				   .verdict = (uint16_t)verdict, .error = (uint16_t)error };
 
-	int ret = verdict == ECI_CONTINUED ? eci_continue(server->notify_fd, call->id)
-					   : eci_answer(server->notify_fd, call->id, error);
-
-	if (ret < 0) {
+	if (eci_answer(server->notify_fd, call->id, verdict == ECI_CONTINUED ? -1 : error) < 0) {
 		count(&server->lost);
 		return;
 	}
@@ -351,13 +347,10 @@ int eci_serve_take(struct eci_server *server, struct eci_call *call)
 	return eci_queue_take(&server->queue, call);
 }
 
-/* Whether the thread has ended; *error is 0 if it did because the listener hung up or eci_serve_end said so. */
-int eci_serve_done(struct eci_server *server, int *error)
+/* How the thread has ended: 0 if the listener hung up or eci_serve_end said so, an errno; -1: it runs. */
+int eci_serve_done(struct eci_server *server)
 {
-	if (!atomic_load(&server->done))
-		return 0;
-	*error = server->error;
-	return 1;
+	return atomic_load(&server->done) ? server->error : -1;
 }
 
 /* To be repeated until eci_serve_done. */

@@ -32,24 +32,16 @@ uint32_t eci_caller_uid(uint32_t tid)
 	return stat(start, &status) < 0 ? UINT32_MAX : status.st_uid;
 }
 
-static int send_answer(int notify_fd, struct seccomp_notif_resp answer)
+int eci_answer(int notify_fd, uint64_t id, int error)
 {
+	struct seccomp_notif_resp answer = { .id = id, .error = error < 0 ? 0 : -error,
+					     .flags = error < 0 ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0 };
 	int ret;
 
 	do
 		ret = ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
 	while (ret < 0 && errno == EINTR);	/* the ending signal, while it waited for the filter's lock */
 	return ret < 0 ? -errno : 0;
-}
-
-int eci_answer(int notify_fd, uint64_t id, int error)
-{
-	return send_answer(notify_fd, (struct seccomp_notif_resp){ .id = id, .error = -error });
-}
-
-int eci_continue(int notify_fd, uint64_t id)
-{
-	return send_answer(notify_fd, (struct seccomp_notif_resp){ .id = id, .flags = SECCOMP_USER_NOTIF_FLAG_CONTINUE });
 }
 
 static size_t piece(const struct eci_read *read)

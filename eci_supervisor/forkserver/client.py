@@ -20,7 +20,8 @@ START_DEADLINE_S = 15.0
 ANSWER_DEADLINE_S = 15.0
 READY_FD = 3
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
-               "MALLOC_ARENA_MAX": "1"}  # an arena a thread would be memory of its own for each supervisor
+               # An arena a thread would be memory of its own for each supervisor; and what was the heap's must remain it: linux/pages.py.
+               "MALLOC_ARENA_MAX": "1", "MALLOC_TRIM_THRESHOLD_": "1000000000"}
 PROGRAM = "from eci_supervisor.forkserver.main import main; main()"
 
 

@@ -27,6 +27,7 @@ IN_FLIGHT = 64  # calls of one listener with tasks of their own; further ones wa
 STUCK_S = 1.0
 END_EVERY_S = 0.02
 END_ATTEMPTS = 100
+GO_ON = RUNS = -1  # for eci_answer, from eci_serve_done
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +118,7 @@ class ServingThread:
 
     def continue_(self, notification: int) -> bool:
         """Has the kernel go on with the call. False as with answer."""
-        return self._sent(lib.eci_continue(self.notify_fd, notification))
+        return self._sent(lib.eci_answer(self.notify_fd, notification, GO_ON))
 
     def counters(self) -> Counters:
         """Until now; once run has returned, those at the end."""
@@ -167,8 +168,8 @@ class ServingThread:
 
     def _error(self) -> int | None:
         """How the thread ended, None while it runs."""
-        error = ffi.new("int *")
-        return int(error[0]) if lib.eci_serve_done(self._server, error) else None
+        error = int(lib.eci_serve_done(self._server))
+        return None if error == RUNS else error
 
     async def _end_on_hangup(self) -> None:
         # In a set of its own with no events asked for, the listener reports its end and nothing else: no wake-up for a call.
