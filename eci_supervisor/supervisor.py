@@ -102,7 +102,7 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
         machine = stack.enter_context(closing(Machine()))
         journal = Journal(state.id, state.root, ring, audit)
         nodes = mount_nodes(state_dir, state, journal, log)
-        stack.callback(nodes.view.close)
+        stack.callback(nodes.close)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ends.on_signal, signal.SIGTERM, nursery.cancel_scope)
             mounter = LastingMounter(nodes.mountpoint, nodes.plans, journal, log)

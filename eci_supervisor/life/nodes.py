@@ -7,6 +7,7 @@ import trio
 from eci_supervisor.life.log import Log
 from eci_supervisor.life.record import policy
 from eci_supervisor.linux import mount_api
+from eci_supervisor.linux.mount_flags import MNT_DETACH
 from eci_supervisor.linux.namespaces import CLONE_NEWNS, unshare
 from eci_supervisor.linux.paths import StateDir
 from eci_supervisor.model.state import ContainerState, Mode
@@ -49,6 +50,13 @@ class Nodes:
                 await nursery.start(self.tunables.serve)
             await nursery.start(self.view.serve)
             task_status.started()
+
+    def close(self) -> None:
+        """Ends both connections, so that every node is ENOTCONN from now on, and unmounts what mount_nodes mounted. Raises OSError."""
+        self.view.close()
+        if self.tunables:
+            self.tunables.close()
+        mount_api.umount(self.mountpoint, MNT_DETACH)
 
 
 def mount_nodes(state_dir: StateDir, state: ContainerState, journal: Journal, log: Log) -> Nodes:
