@@ -250,5 +250,8 @@ int eci_become(const struct caller *caller)
 	/* EINVAL: we are in it already. The caller's is the container's or below it, so that we may. */
 	if (setns(caller->ns[NS_USER], CLONE_NEWUSER) < 0 && errno != EINVAL)
 		return -errno;
-	return result(syscall(SYS_capset, &header, caps));
+	if (syscall(SYS_capset, &header, caps) < 0)
+		return -errno;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);	/* joining a user namespace has done both again */
+	return result(prctl(PR_SET_DUMPABLE, 0));
 }

@@ -178,6 +178,14 @@ def yama(_: StateDir) -> Finding:
     return ok("yama.ptrace_scope", scope or "no yama")
 
 
+def dumpable(_: StateDir) -> Finding:
+    value = _text("/proc/sys/fs/suid_dumpable").strip()
+    if value in ("0", ""):
+        return ok("fs.suid_dumpable", value or "not there")
+    return Finding(Level.WARN, "fs.suid_dumpable", f"{value}: what acts for a container's caller can be dumped for some microseconds",
+                   "Set it to 0, the kernel's default, unless you are debugging set-uid programs.")
+
+
 def calls(_: StateDir) -> Finding:
     """Rules for calls that libseccomp cannot name do nothing: the profile drops them without a word."""
     if os.uname().machine not in ABIS_OF_MACHINE:
@@ -210,7 +218,7 @@ def fork_server(state_dir: StateDir) -> Finding:
 
 
 CHECKS: tuple[Callable[[StateDir], Finding], ...] = (
-    kernel, machine, root, user_namespaces, idmapped, notify, wait_killable, pidns, fuse, runtimes, hybrid, pool, yama, calls,
+    kernel, machine, root, user_namespaces, idmapped, notify, wait_killable, pidns, fuse, runtimes, hybrid, pool, yama, dumpable, calls,
     init_namespace, fork_server,
 )
 

@@ -6,6 +6,7 @@
  *	rows pivot PROTECTED		after pivot_root: the old root below /old, then gone, then a procfs
  *	rows descriptors		which descriptors of ours or the runtime's are found in process 1 and here
  *	rows namespaces			what leads from a namespace here to one outside
+ *	rows tunable FILE		a sysctl that is one int: what is written in every odd way, and what is read in every odd way
  *	rows spy SECONDS		opens of processes that appear: how many were there, and what should not have been possible
  */
 #include <dirent.h>
@@ -26,6 +27,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 #include <sys/xattr.h>
 #include <time.h>
@@ -286,6 +288,72 @@ static int namespaces(char **w)
 	return 0;
 }
 
+/* ---- K04, K05 ---- */
+
+static void written(const char *path, const char *name, const char *text, size_t length, off_t at, int how)
+{
+	char now[64] = "";
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+	ssize_t wrote, got;
+
+	if (fd < 0 || write(fd, "5\n", 2) != 2)
+		printf("%s first: %s\n", name, said(-1));
+	close(fd);
+	fd = open(path, O_WRONLY | O_CLOEXEC | how);
+	wrote = pwrite(fd, text, length, at);
+	printf("%s: %s %zd, ", name, said(wrote), wrote < 0 ? 0 : wrote);
+	close(fd);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	got = read(fd, now, sizeof(now) - 1);
+	close(fd);
+	now[got > 0 ? got - 1 : 0] = 0;
+	printf("then [%s]\n", now);
+}
+
+static void read_back(const char *path)
+{
+	char one[64] = "";
+	struct iovec vector = { one, sizeof(one) };
+	int fd = open(path, O_RDONLY | O_CLOEXEC), n = 0;
+
+	while (n < 60 && read(fd, one + n, 1) == 1)
+		n++;
+	printf("byte by byte: [%.*s]\n", n ? n - 1 : 0, one);
+	printf("past the end: %zd\n", pread(fd, one, 10, 1000));
+	printf("far past the end: %zd\n", pread(fd, one, 10, 1l << 40));
+	printf("in the middle: %zd\n", pread(fd, one, 10, 1));
+	printf("preadv2: %zd\n", preadv2(fd, &vector, 1, 0, 0));
+	printf("lseek: %ld\n", (long)lseek(fd, 1, SEEK_SET));
+	printf("nothing: %zd\n", read(fd, one, 0));
+	printf("bad address: %s\n", said(syscall(SYS_pread64, fd, 8, 10, 0)));
+	close(fd);
+}
+
+static int tunable(char **w)
+{
+	static const char *const texts[] = { "", "\n", "  7 ", "0x7", "-1", "99999999999999999999", "7 8", "7x", "seven", "07", "7", "+7", "\t7\n",
+					     "7\n8", "7\n\n", "-", "--7", "0", "2147483647", "2147483648", "-2147483648", "\xd9\xa7", "7,8" };
+	static char big[1 << 20];
+
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		char name[64];
+
+		snprintf(name, sizeof(name), "text %zu", i);
+		written(w[0], name, texts[i], strlen(texts[i]), 0, 0);
+	}
+	written(w[0], "with a NUL", "7\0", 2, 0, 0);
+	written(w[0], "NUL in the middle", "7\0008", 3, 0, 0);
+	written(w[0], "appended", "7", 1, 0, O_APPEND);
+	written(w[0], "truncated", "7", 1, 0, O_TRUNC);
+	memset(big, 'a', sizeof(big));
+	written(w[0], "a page", big, 4096, 0, 0);
+	written(w[0], "128 KiB", big, 128 << 10, 0, 0);
+	memset(big, '\n', sizeof(big));
+	written(w[0], "a million newlines", big, sizeof(big), 0, 0);
+	read_back(w[0]);
+	return 0;
+}
+
 /* ---- J01, J03: processes that appear during exec, before they are the container's ---- */
 
 static void look_into(int pid, int *strange)
@@ -364,7 +432,8 @@ static const struct {
 	int words;
 	int (*run)(char **words);
 } ROWS[] = { { "kernel", 1, kernel }, { "capabilities", 1, capabilities }, { "authority", 1, authority }, { "pivot", 1, pivot },
-	     { "descriptors", 0, descriptors }, { "namespaces", 0, namespaces }, { "spy", 1, spy } };
+	     { "descriptors", 0, descriptors }, { "namespaces", 0, namespaces }, { "tunable", 1, tunable },
+	     { "spy", 1, spy } };
 
 int main(int argc, char **argv)
 {
