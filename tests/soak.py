@@ -10,7 +10,7 @@ from tests.support.driver import REPOSITORY
 LONG = REPOSITORY / "tests/container/test_races.py"
 # What the long lines run through: what judges, emulates and keeps, and the tests themselves.
 COVERED = (
-    LONG, REPOSITORY / "tests/programs/racer.c",
+    LONG, REPOSITORY / "tests/programs/rewriter.c",
     *(path for part in ("native", "eci_supervisor/seccomp", "eci_supervisor/mounts") for path in (REPOSITORY / part).rglob("*.[chp]*")
       if path.suffix in (".c", ".h", ".py")),
 )  # fmt: skip

@@ -23,7 +23,7 @@ VIRTUAL = "is 65735546"
 def programs(playground: Path) -> Path:
     directory = playground / "life"
     directory.mkdir()
-    for name in ("flood", "racer"):
+    for name in ("flood", "rewriter"):
         compile_program(PROGRAMS / f"{name}.c", directory / name)
     return directory
 
@@ -85,7 +85,7 @@ def test_b14_after_the_storm_the_serving_threads_rest(target: Container) -> None
     """Callers killed and callers interrupted at once: the threads survive that, end with their execs, and use no CPU afterwards."""
     def one(words: tuple[str, ...]) -> int:
         name = f"{target.id}.{words[0]}"
-        return target.runtime.run("exec", target.id, "/x/racer", *words, name=name, deadline_s=60).status
+        return target.runtime.run("exec", target.id, "/x/rewriter", *words, name=name, deadline_s=60).status
 
     target.sh("mkdir /tmp/a /tmp/b").ok()
     with ThreadPoolExecutor(2) as pool:

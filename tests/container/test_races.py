@@ -22,7 +22,7 @@ GONE_ROUNDS = "2000" if LONG else "100"
 def racer(playground: Path) -> Path:
     directory = playground / "racer"
     directory.mkdir()
-    compile_program(PROGRAMS / "racer.c", directory / "racer")
+    compile_program(PROGRAMS / "rewriter.c", directory / "rewriter")
     return directory
 
 
@@ -66,14 +66,14 @@ def bare_trees(table: str) -> list[str]:
 @pytest.mark.timeout(180)
 def test_every_argument_is_rewritten_by_other_threads(target: Container) -> None:
     """A01, A02, A12, P9: no protected mount becomes writable, no procfs comes without its nodes, and in the end all is as it was."""
-    result = target.exec("/x/racer", RACE_S, "/r", "/w", "/tmp", deadline_s=150).ok()
+    result = target.exec("/x/rewriter", RACE_S, "/r", "/w", "/tmp", deadline_s=150).ok()
     assert result.out == "0 broken, many tried, many succeeded\n"
 
 
 @pytest.mark.timeout(600)
 def test_b04_a_storm_of_signals_leaves_the_mount_table_exact(target: Container) -> None:
     """Emulation happens once: what returned 0 is mounted once, what was interrupted is not there."""
-    out = target.exec("/x/racer", "storm", STORM_ROUNDS, "/t", deadline_s=500).ok().out
+    out = target.exec("/x/rewriter", "storm", STORM_ROUNDS, "/t", deadline_s=500).ok().out
     counts = re.fullmatch(r"mounted (\d+), interrupted (\d+), wrong (\d+)\n", out)
     assert counts
     assert (int(counts[1]) > 0, counts[3]) == (True, "0"), out
@@ -82,4 +82,4 @@ def test_b04_a_storm_of_signals_leaves_the_mount_table_exact(target: Container) 
 @pytest.mark.timeout(300)
 def test_b01_b02_callers_that_go(target: Container) -> None:
     """Killed, gone by exec or exit of another thread, in another root: nobody's exec fails, and no half a tree is left."""
-    assert target.exec("/x/racer", "gone", GONE_ROUNDS, "/t", deadline_s=250).ok().out == "0 broken\n"
+    assert target.exec("/x/rewriter", "gone", GONE_ROUNDS, "/t", deadline_s=250).ok().out == "0 broken\n"
