@@ -23,7 +23,7 @@ from tests.support.driver import Container, Runtime
 
 pytestmark = pytest.mark.requires("root", "seccomp_notify", "busybox", "cgroup", "runc", "crun")
 
-SCRIPT = "umount -l /nonexistent; unshare true; mount -t tmpfs x /nonexistent; mount -t proc x /nonexistent; echo ran"
+SCRIPT = "umount -l /nonexistent; unshare -m true; mount -t tmpfs x /nonexistent; mount -t proc x /nonexistent; echo ran"
 ANSWER = 77
 Result = TypeVar("Result")
 
@@ -100,7 +100,7 @@ def test_an_exec_brings_a_listener_of_its_own(containers: Launch, runtime: Runti
 
     def both() -> str:
         container.up()
-        return container.exec("unshare", "true").err
+        return container.exec("unshare", "-m", "true").err
 
     try:
         _, received = while_served(socket, ring, both)
