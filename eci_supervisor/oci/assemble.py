@@ -9,6 +9,7 @@ from eci_supervisor.oci.call import Call
 from eci_supervisor.oci.claim import write_file
 from eci_supervisor.oci.features import seccomp_flags
 from eci_supervisor.oci.joins import Identities
+from eci_supervisor.oci.own_places import own_places
 from eci_supervisor.oci.plan import Plan
 from eci_supervisor.oci.recorded import noted
 from eci_supervisor.oci.refusal import PolicyRefused
@@ -24,7 +25,7 @@ def assemble(call: Call, spec: Spec, ids: Identities, rootfs: str, state: Contai
     """All of it in the caller's private mount namespace, in which the real runtime starts. Raises what told() makes one sentence of."""
     staged = stage(StageRequest(
         rootfs=rootfs, read_only=spec.root_read_only, ids=ids.range, mounts=absolute_sources(spec, call.bundle),
-        stage_dir=call.state_dir.staging, binds=call.decided.policy.binds, ground=ground(call), learned=learned(call),
+        stage_dir=call.state_dir.staging, binds=call.decided.policy.binds, ground=ground(call, spec), learned=learned(call),
         propagation=spec.propagation, working_directory=spec.working_directory))
     for warning in staged.warnings:
         report.warning(warning)
@@ -37,11 +38,11 @@ def learned(call: Call) -> Callable[[PolicyRefused], None] | None:
     return (lambda told: noted(told, call.line, "learn")) if call.decided.policy.learn else None
 
 
-def ground(call: Call) -> Ground:
+def ground(call: Call, spec: Spec) -> Ground:
     decided = call.decided
     relay = call.directory.docker_socket if decided.rights is not None else ""
-    return Ground(container=call.line.id, bundle=os.path.realpath(call.bundle), data_root=decided.data_root,
-                  engine=decided.policy.socket.engine, state_dir=call.state_dir.path, relay=relay)
+    own = own_places(spec, call.line.id, os.path.realpath(call.bundle))
+    return Ground(own=own, engine=decided.policy.socket.engine, state_dir=call.state_dir.path, relay=relay)
 
 
 def absolute_sources(spec: Spec, bundle: str) -> tuple[Mount, ...]:

@@ -14,16 +14,13 @@ from eci_supervisor.oci.refusal import PolicyRefused
 from eci_supervisor.oci.spec import Json, Spec
 from eci_supervisor.settings.wire import policy_to_bytes, rights_to_bytes
 
-ENGINES_MOUNTS = {"/etc/hostname": "hostname", "/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf", "/dev/shm": "mounts/shm"}
-
 
 @dataclass(frozen=True, slots=True)
 class Decided:
-    """policy: in force; rights: of its Docker socket, None where it mounts none; data_root: its engine's, "" where that is not known."""
+    """policy: in force; rights: of its Docker socket, None where it mounts none."""
 
     policy: Policy = DEFAULTS
     rights: Rights | None = None
-    data_root: str = ""
 
     def store(self, directory: ContainerDir) -> None:
         """For the supervisor, which reads them before it says ready."""
@@ -43,21 +40,20 @@ def mode(policy: Policy, asked: Mode) -> Mode:
     return chosen
 
 
-def decided(spec: Spec, container: str, policy: Policy, directory: ContainerDir, right: Callable[[], Rights]) -> tuple[Spec, Decided]:
+def decided(spec: Spec, policy: Policy, directory: ContainerDir, right: Callable[[], Rights]) -> tuple[Spec, Decided]:
     """The spec with the relay's socket in place of the engine's, and the decision.
 
     `right` asks whose image it is, and is called only if the engine's socket is wanted. Raises PolicyRefused.
     """
-    root = data_root(spec, container)
     sockets = socket_mounts(spec)
     engine = identity(policy.socket.engine) if sockets else None
     wanted = tuple(index for index, one in sockets.items() if one == engine or not policy.exceptions)
     if not wanted:
-        return spec, Decided(policy, None, root)
+        return spec, Decided(policy)
     if not policy.exceptions:  # nor is it known which socket is the engine's
         raise PolicyRefused(f"enhanced container isolation: {policy.problem}", "settings.invalid", "")
     rights = right()
-    return with_sources(spec, wanted, directory.docker_socket), Decided(policy, rights, root)
+    return with_sources(spec, wanted, directory.docker_socket), Decided(policy, rights)
 
 
 def socket_mounts(spec: Spec) -> dict[int, tuple[int, int]]:
@@ -83,13 +79,3 @@ def with_sources(spec: Spec, indices: tuple[int, ...], source: str) -> Spec:
     for index, mount in enumerate(mounts if isinstance(mounts, list) else ()):
         changed.append({**mount, "source": source} if index in indices and isinstance(mount, dict) else mount)
     return spec.put("mounts", value=changed)
-
-
-def data_root(spec: Spec, container: str) -> str:
-    """Docker's data root, as the files it makes for each container tell; the id in them is nobody's to choose. "" for other engines."""
-    for mount in spec.mounts:
-        name = ENGINES_MOUNTS.get(mount.destination)
-        tail = f"/containers/{container}/{name}"
-        if name and container and mount.source.startswith("/") and mount.source.endswith(tail):
-            return os.path.realpath(mount.source.removesuffix(tail) or "/").rstrip("/")
-    return ""

@@ -14,6 +14,7 @@ from eci_supervisor.linux.statfs import file_system_magic
 from eci_supervisor.model.settings import BindRules
 from eci_supervisor.mounts.mountinfo import MountEntry
 from eci_supervisor.oci.overlay import OverlayError, parse_options
+from eci_supervisor.oci.own_places import OwnPlaces
 from eci_supervisor.oci.places import Entry, Located, Place, contained, inside, place_of
 from eci_supervisor.oci.refusal import PolicyRefused
 from eci_supervisor.oci.sources import mount_of
@@ -25,15 +26,12 @@ BUILT_IN = "the built-in list"
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What of the host belongs to this very container. container: the engine's id; bundle: its directory, links followed.
+    """What of the host is not like the rest of it. own: the container's; engine: its socket; state_dir: ours.
 
-    data_root: the engine's, "" where it is not known; engine: its socket; state_dir: ours; relay: the socket that takes the engine's
-    place, "" for none.
+    relay: the socket that takes the engine's place, "" for none.
     """
 
-    container: str
-    bundle: str
-    data_root: str
+    own: OwnPlaces
     engine: str
     state_dir: str
     relay: str = ""
@@ -58,7 +56,7 @@ class Restrictions:
                 raise refused(written, "; it is a device of the host", BUILT_IN)
             return
         source, line = self._located(fd, status)
-        if self._engines(source.path) or self._is_volume(source, status):
+        if self._is_own(source, status):
             return
         if name := restricted.MAGICS.get(file_system_magic(fd.fileno())):
             raise refused(written, f"; it is on a {name} of the host", BUILT_IN)
@@ -68,8 +66,7 @@ class Restrictions:
         self._layers(line, written, read_only=read_only)
 
     def _lists(self, source: Located, written: str, *, read_only: bool) -> None:
-        # A volume's own path tells nothing: what it shows is where its driver mounted it from.
-        above = () if self._below("volumes", source.path) else self._above(source.path)
+        above = () if self._is_named_so(source.path) else self._above(source.path)
         denied = self._entries()
         if found := inside(source, above, denied):
             same = found.itself is not None and found.itself.identity == source.identity
@@ -100,7 +97,7 @@ class Restrictions:
 
     def _entries(self) -> tuple[Entry, ...]:
         if self._denied is None:
-            roots = (self._ground.data_root, self._ground.engine, self._ground.state_dir)
+            roots = (self._ground.own.data_root, self._ground.engine, self._ground.state_dir)
             self._denied = tuple(self._listed(dict.fromkeys((*restricted.DENIED, *filter(None, roots), *self._rules.denied))))
         return self._denied
 
@@ -138,21 +135,25 @@ class Restrictions:
         line = mount_of(fd.fileno(), self._table)
         return Located(path, (status.st_dev, status.st_ino), place_of(os.fsencode(path), line)), line
 
-    def _below(self, part: str, path: str) -> bool:
-        """Whether a path of the host is below a directory of the engine's data root."""
-        return bool(self._ground.data_root) and path.startswith(f"{self._ground.data_root}/{part}/")
-
-    def _engines(self, path: str) -> bool:
-        """Whether the engine made this file for this very container: by a path that root alone can give another meaning."""
-        return self._below(f"containers/{self._ground.container}", path) or path.startswith(f"{self._ground.bundle}/")
-
-    def _is_volume(self, source: Located, status: os.stat_result) -> bool:
-        """By place: a volume whose driver mounted another place of the host is judged like that place."""
-        root = self._open(self._ground.data_root) if self._ground.data_root else None
-        if root is None or not root.place.holds(source.place):
+    def _is_own(self, source: Located, status: os.stat_result) -> bool:
+        """By place: what a driver or a kubelet mounted there from another place of the host is judged like that place."""
+        if source.path in self._ground.own.exactly:
+            return True
+        if not stat.S_ISDIR(status.st_mode) and status.st_nlink > 1:
             return False
-        rest = source.place.path[len(root.place.path.rstrip(b"/")) + 1:].split(b"/")
-        return rest[0] == b"volumes" and rest[2:3] == [b"_data"] and (stat.S_ISDIR(status.st_mode) or status.st_nlink == 1)
+        return any(self._rest(directory, source) for directory in self._ground.own.below) or any(
+            self._rest(directory, source)[1:2] == [b"_data"] for directory in self._ground.own.volumes)
+
+    def _rest(self, directory: str, source: Located) -> list[bytes]:
+        """The names between the place of a directory and that of a source below it; none where it is not."""
+        found = self._open(directory)
+        if found is None or not found.place.holds(source.place):
+            return []
+        return [name for name in source.place.path[len(found.place.path):].split(b"/") if name]
+
+    def _is_named_so(self, path: str) -> bool:
+        """Whether a path leads through a directory of the container's own, or a volume: then it tells nothing of where the source is."""
+        return any(path.startswith(f"{directory}/") for directory in (*self._ground.own.below, *self._ground.own.volumes))
 
     def _where(self, path: str, name: str) -> str:
         given = self._rules.denied if name == "denied" else self._rules.read_only

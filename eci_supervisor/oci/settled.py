@@ -16,7 +16,7 @@ def settled(call: Call, spec: Spec, report: Reporter) -> tuple[Call, Spec]:
     for warning in filter(None, (policy.problem, powerless(spec))):
         report.warning(warning)
     line = replace(call.line, mode=mode(policy, call.line.mode), audit_dir=audit_dir(policy, call.line.audit_dir))
-    spec, found = decided(spec, line.id, policy, call.directory, lambda: right_of(
+    spec, found = decided(spec, policy, call.directory, lambda: right_of(
         line.id, policy, call.state_dir, lambda told, verdict: noted(told, line, verdict)))
     return replace(call, line=line, decided=found), spec
 

@@ -133,6 +133,14 @@ class Spec:
         return None if found is None else {**_object(found, "linux.seccomp")}
 
     @property
+    def cgroups_path(self) -> str:
+        return _text(self.get("linux", "cgroupsPath"), "linux.cgroupsPath")
+
+    def annotation(self, name: str) -> str:
+        """"" where there is none."""
+        return _text(_object(self.get("annotations"), "annotations").get(name), f"annotations.{name}")
+
+    @property
     def devices(self) -> tuple[str, ...]:
         """Paths of the nodes that the runtime is to make."""
         return _each(self.get("linux", "devices"), "linux.devices", lambda value, where: _text(_object(value, where).get("path"), where))

@@ -12,6 +12,7 @@ from eci_supervisor.linux.namespaces import CLONE_NEWNS, unshare
 from eci_supervisor.model.ids import IdRange
 from eci_supervisor.model.settings import BindRules
 from eci_supervisor.mounts.mountinfo import MountEntry
+from eci_supervisor.oci.own_places import OwnPlaces
 from eci_supervisor.oci.restricted import Ground as HostGround
 from eci_supervisor.oci.spec import Mount
 from eci_supervisor.oci.stage import Staged, StageRequest, mount_table, stage
@@ -69,7 +70,7 @@ class Ground:
         mount("", "/", "", MS_REC | MS_SLAVE)
         return stage(StageRequest(rootfs=str(rootfs), read_only=read_only, ids=IDS, mounts=mounts, stage_dir=f"{self.open}/run/stage",
                                   binds=BindRules(identity=identity),
-                                  ground=HostGround(container="", bundle="/nowhere", data_root="", engine="", state_dir="/nowhere")))
+                                  ground=HostGround(own=OwnPlaces(), engine="", state_dir="/nowhere")))
 
 
 @contextmanager
