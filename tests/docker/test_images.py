@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.driver import Result
-from tests.support.engine import Engine
-from tests.support.registry import Registry
+from tests.support.engine import REGISTRY, Engine
+from tests.support.registry import CLOSED, PASSWORD, USER, Registry
 
-pytestmark = pytest.mark.requires("root", "busybox", "compiler", "dockerd", "docker", "runc", "seccomp_notify", "fuse", "docker_registry")
+pytestmark = pytest.mark.requires("root", "busybox", "compiler", "dockerd", "docker", "runc", "seccomp_notify", "fuse",
+                                 "docker_registry", "openssl")
 DENIED = ('enhanced container isolation: docker socket mount denied for container with image "{}"; image is not in the allowed list; '
           "if you wish to allow it, configure the docker socket image list in {}")  # fmt: skip
 HOUR_S = 3600
@@ -221,3 +223,53 @@ def test_invalid_settings(engine: Engine, registry: Registry, settings: Callable
     refused = asked(engine, "docker:cli")
     assert refused.status == 125
     assert 'enhancedContainerIsolation.value: "yes": use true or false' in refused.err
+
+
+def test_a_registry_that_asks_who_we_are(engine: Engine, registry: Registry, settings: Callable[..., Path]) -> None:
+    """Over TLS and with basic auth: by the credentials of authFile, and by them alone."""
+    closed = Registry(engine, engine.directory / "closed", closed=True)
+    closed.start()
+    try:
+        engine.docker("login", "--username", USER, "--password-stdin", CLOSED, stdin=PASSWORD).ok()
+        variant(engine, "mine", "box", "closed")
+        closed.push("mine", "ci/x:1")
+        engine.docker("pull", f"{CLOSED}/ci/x:1").ok()
+        settings(f"{CLOSED}/ci/*:*", derived=False, digests={"authFile": str(engine.directory / "client/config.json")})
+        assert explained(engine, f"{CLOSED}/ci/x:1")["allowed"] is True
+        settings(f"{CLOSED}/ci/*:*", derived=False)
+        assert explained(engine, f"{CLOSED}/ci/x:1")["allowed"] is False
+        engine.docker("rmi", "mine", f"{CLOSED}/ci/x:1").ok()
+    finally:
+        closed.stop()
+
+
+def test_a_registry_that_does_not_answer(engine: Engine, registry: Registry, settings: Callable[..., Path]) -> None:
+    """It is waited for ten seconds at most, and said."""
+    settings("docker:cli")
+    registry.stop()
+    silent = subprocess.Popen([*engine.network(), "busybox", "nc", "-l", "-p", REGISTRY.rpartition(":")[2]], stdin=subprocess.PIPE)
+    try:
+        begin = time.monotonic()
+        result = asked(engine, "docker:cli")
+        assert time.monotonic() - begin < 15.0
+        denied(engine, result, "docker.io/library/docker:cli", "; ")
+        assert "has not answered in time" in result.err or "cannot be reached" in result.err
+    finally:
+        silent.kill()
+        silent.wait()
+        assert silent.stdin is not None
+        silent.stdin.close()
+        registry.start()
+
+
+def test_learn_mode(engine: Engine, registry: Registry, settings: Callable[..., Path]) -> None:
+    """44: what a list alone refuses passes, and is recorded with what would have been said; hard rules refuse all the same."""
+    path = settings("other:cli")
+    whole = json.loads(path.read_text())
+    whole["eci"] |= {"audit": {"mode": "learn"}, "bindMounts": {"allowed": ["/nowhere"]}}
+    path.write_text(json.dumps(whole))
+    engine.run("-v", f"{engine.socket}:/s", "-v", "/srv:/srv", "docker:cli", "true").ok()
+    events = [json.loads(line) for line in (engine.directory / "audit/audit.jsonl").read_text().splitlines()]
+    learnt = {(event["rule"], event["args"]["settings"]) for event in events if event["verdict"] == "learn"}
+    assert learnt >= {("socket.image", ""), ("mount.restricted", "eci.bindMounts.allowed")}
+    assert "restricted host mount" in engine.run("-v", "/etc/shadow:/x", "docker:cli", "true").err

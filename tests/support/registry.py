@@ -1,4 +1,4 @@
-"""A registry on loopback, in the network namespace of the engine under test, which has it as its mirror of docker.io."""
+"""Registries on loopback, in the network namespace of the engine under test, which has the plain one as its mirror of docker.io."""
 import signal
 import subprocess
 from pathlib import Path
@@ -6,24 +6,41 @@ from pathlib import Path
 from tests.support.engine import REGISTRY, START_S, Engine
 from tests.support.waiting import wait_until
 
+CLOSED = "127.0.0.1:5001"  # over TLS, for USER alone
+USER, PASSWORD = "user", "word"
+HTPASSWD = "$2b$05$abcdefghijklmnopqrstuuQDoL5Sa/TtfS/XN4AY/jgq.HBbO1BTu"  # bcrypt of PASSWORD
+
 
 class Registry:
-    """Debian's docker-registry, plain. Images pushed as `REGISTRY/library/x:t` are pulled as `x:t`."""
+    """Debian's docker-registry. Images pushed to the plain one as `REGISTRY/library/x:t` are pulled as `x:t`."""
 
-    def __init__(self, engine: Engine, directory: Path) -> None:
-        self._engine, self._directory = engine, directory
+    def __init__(self, engine: Engine, directory: Path, *, closed: bool = False) -> None:
+        self._engine, self._directory, self._closed = engine, directory, closed
+        self.address = CLOSED if closed else REGISTRY
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         self._directory.mkdir(exist_ok=True)
         config = self._directory / "config.yml"
-        config.write_text(f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {self._directory}/data}}, "
-                          f"delete: {{enabled: true}}}}\nhttp: {{addr: {REGISTRY}}}\n")
+        access, tls = (self._access(), self._tls()) if self._closed else ("", "")
+        config.write_text(f"version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {self._directory}/data}}}}\n"
+                          f"{access}http: {{addr: '{self.address}'{tls}}}\n")
         with (self._directory / "log").open("ab") as log:
             command = [*self._engine.network(), "docker-registry", "serve", str(config)]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        probe = ("busybox", "wget", "-q", "-O", "-", f"http://{REGISTRY}/v2/")
-        wait_until(lambda: self._engine.inside_network(*probe).status == 0, "the registry answers", START_S)
+        port = self.address.rpartition(":")[2]
+        wait_until(lambda: self._engine.inside_network("busybox", "nc", "-z", "127.0.0.1", port).status == 0, "it listens", START_S)
+
+    def _access(self) -> str:
+        (self._directory / "htpasswd").write_text(f"{USER}:{HTPASSWD}\n")
+        return f"auth: {{htpasswd: {{realm: tests, path: {self._directory}/htpasswd}}}}\n"
+
+    def _tls(self) -> str:
+        """Of an authority that nobody knows: engines take it on loopback."""
+        key, certificate = self._directory / "key.pem", self._directory / "certificate.pem"
+        words = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
+        subprocess.run([*words, "-keyout", str(key), "-out", str(certificate)], check=True, capture_output=True)
+        return f", tls: {{certificate: {certificate}, key: {key}}}"
 
     def stop(self) -> None:
         if self._process is not None:
@@ -32,8 +49,8 @@ class Registry:
             self._process = None
 
     def push(self, local: str, name: str) -> str:
-        """Publishes a local image as docker.io's `name` ("library/x:t"); the digest that the registry serves for it."""
-        self._engine.docker("tag", local, f"{REGISTRY}/{name}").ok()
-        pushed = self._engine.docker("push", f"{REGISTRY}/{name}").ok().out
-        self._engine.docker("rmi", f"{REGISTRY}/{name}").ok()
+        """Publishes a local image ("library/x:t" of the plain registry is docker.io's x:t); the digest that is served for it."""
+        self._engine.docker("tag", local, f"{self.address}/{name}").ok()
+        pushed = self._engine.docker("push", f"{self.address}/{name}").ok().out
+        self._engine.docker("rmi", f"{self.address}/{name}").ok()
         return next(word for word in pushed.split() if word.startswith("sha256:"))
