@@ -121,7 +121,6 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "crun": program("crun"),
     "dockerd": program("dockerd"),
     "docker_registry": program("docker-registry"),
-    "openssl": program("openssl"),
     "docker": program("docker"),
     "lxcfs": program("lxcfs"),
     "psutil": psutil,

@@ -13,8 +13,7 @@ from tests.support.driver import Result
 from tests.support.engine import REGISTRY, Engine
 from tests.support.registry import CLOSED, PASSWORD, USER, Registry
 
-pytestmark = pytest.mark.requires("root", "busybox", "compiler", "dockerd", "docker", "runc", "seccomp_notify", "fuse",
-                                 "docker_registry", "openssl")
+pytestmark = pytest.mark.requires("root", "busybox", "compiler", "dockerd", "docker", "runc", "seccomp_notify", "fuse", "docker_registry")
 DENIED = ('enhanced container isolation: docker socket mount denied for container with image "{}"; image is not in the allowed list; '
           "if you wish to allow it, configure the docker socket image list in {}")  # fmt: skip
 HOUR_S = 3600
@@ -24,13 +23,15 @@ HOUR_S = 3600
 def registry(daemon: Engine) -> Iterator[Registry]:
     """With docker:cli, which the engine has pulled."""
     registry = Registry(daemon, daemon.directory / "registry")
-    registry.start()
-    variant(daemon, "published", "box", "one")
-    registry.push("published", "library/docker:cli")
-    daemon.docker("rmi", "--force", "published").ok()
-    daemon.docker("pull", "docker:cli").ok()
-    yield registry
-    registry.stop()
+    try:
+        registry.start()
+        variant(daemon, "published", "box", "one")
+        registry.push("published", "library/docker:cli")
+        daemon.docker("rmi", "--force", "published").ok()
+        daemon.docker("pull", "docker:cli").ok()
+        yield registry
+    finally:
+        registry.stop()
 
 
 def variant(engine: Engine, name: str, base: str, word: str) -> None:

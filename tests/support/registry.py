@@ -28,8 +28,8 @@ class Registry:
         with (self._directory / "log").open("ab") as log:
             command = [*self._engine.network(), "docker-registry", "serve", str(config)]
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        port = self.address.rpartition(":")[2]
-        wait_until(lambda: self._engine.inside_network("busybox", "nc", "-z", "127.0.0.1", port).status == 0, "it listens", START_S)
+        listening = f"0100007F:{int(self.address.rpartition(':')[2]):04X} 00000000:0000 0A"
+        wait_until(lambda: listening in self._engine.inside_network("cat", "/proc/self/net/tcp").out, "it listens", START_S)
 
     def _access(self) -> str:
         (self._directory / "htpasswd").write_text(f"{USER}:{HTPASSWD}\n")
