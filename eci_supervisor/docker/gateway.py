@@ -71,8 +71,11 @@ def serve(address: Address, engine: str, policy: Callable[[], Policy], audit_dir
     listener = address.open()
     audit = AuditFile(audit_dir)
 
+    turn = trio.Lock()  # after a change of the settings one request has them compiled, and the others wait for that
+
     async def now() -> Rights:
-        return rights(await trio.to_thread.run_sync(policy), engine)
+        async with turn:
+            return rights(await trio.to_thread.run_sync(policy), engine)
 
     relay = Relay(now, Witness(audit))
     try:
