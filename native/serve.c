@@ -91,10 +91,8 @@ static void answer(struct eci_server *server, const struct eci_call *call, enum 
 	struct eci_event event = { .tid = call->tid, .arch = call->arch, .nr = call->nr, .rule = call->rule,
 				   .verdict = (uint16_t)verdict, .error = (uint16_t)error };
 
-	if (eci_answer(server->notify_fd, call->id, verdict == ECI_CONTINUED ? -1 : error) < 0) {
-		count(&server->lost);
-		return;
-	}
+	if (eci_answer(server->notify_fd, call->id, verdict == ECI_CONTINUED ? -1 : error) < 0)
+		return count(&server->lost);
 	event.duration_ns = (uint32_t)(now_ns(CLOCK_MONOTONIC) - call->received_ns);
 	count(verdict == ECI_FAILED ? &server->failed : &server->answered);
 	event.uid = caller_uid(server, call);
