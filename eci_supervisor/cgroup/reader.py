@@ -8,6 +8,7 @@ from eci_supervisor.linux.fds import OwnedFd
 
 READ_LIMIT_BYTES = 1 << 20  # cpuacct.usage_all of 8192 CPUs is a third of it
 CHUNK_BYTES = 16384
+FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 class CgroupGone(Exception):  # the end of a container's life, no error
@@ -16,33 +17,42 @@ class CgroupGone(Exception):  # the end of a container's life, no error
 
 def read_text(path: bytes | str, dir_fd: int | None = None) -> bytes:
     """All of one file of procfs, sysfs or a cgroup, READ_LIMIT_BYTES at most. Raises OSError that names the file."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW, dir_fd=dir_fd)
+    fd = os.open(path, FLAGS, dir_fd=dir_fd)
     try:
-        text = os.read(fd, CHUNK_BYTES)
-        if len(text) == CHUNK_BYTES:
-            while len(text) < READ_LIMIT_BYTES and (more := os.read(fd, CHUNK_BYTES)):
-                text += more
-        return text
+        return from_start(fd)
     finally:
         os.close(fd)
 
 
-class Level:
-    """One cgroup directory."""
+def from_start(fd: int) -> bytes:
+    """What such a file says now: the kernel makes its text anew for whoever reads at its start. Raises OSError."""
+    text = os.pread(fd, CHUNK_BYTES, 0)
+    if len(text) == CHUNK_BYTES:
+        while len(text) < READ_LIMIT_BYTES and (more := os.pread(fd, CHUNK_BYTES, len(text))):
+            text += more
+    return text
 
-    __slots__ = ("_fd",)
+
+class Level:
+    """One cgroup directory. What was read once stays open, for a page of the kernel's memory each: opening takes longer than reading."""
+
+    __slots__ = ("_fd", "_files")
 
     def __init__(self, directory: bytes) -> None:
         self._fd = OwnedFd(os.open(directory, os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+        self._files: dict[str, OwnedFd] = {}
 
     def read(self, name: str) -> bytes | None:
         """The text of one of its files; None where the kernel has no such file here."""
         try:
-            return read_text(name, dir_fd=self._fd.fileno())
+            if (file := self._files.get(name)) is None:
+                file = self._files[name] = OwnedFd(os.open(name, FLAGS, dir_fd=self._fd.fileno()))
+            return from_start(file.fileno())
         except OSError as error:
             # ENODEV: removed while open. EOPNOTSUPP: memory.swap.* and some memsw files without swap accounting.
             if error.errno in (errno.ENOENT, errno.ENODEV, errno.EOPNOTSUPP):
                 return None
+            error.filename = error.filename or name
             raise
 
     def fileno(self) -> int:
@@ -58,7 +68,8 @@ class Level:
         return False
 
     def close(self) -> None:
-        self._fd.close()
+        for file in (self._fd, *self._files.values()):
+            file.close()
 
 
 class Group:

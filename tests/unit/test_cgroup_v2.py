@@ -1,6 +1,7 @@
 """The nodes of a container on a real kernel with cgroup version 2 alone, from a recording: see tests/vm. Numbers: acceptance lines."""
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
@@ -8,9 +9,10 @@ import pytest
 
 from eci_supervisor.cgroup.parse import flat
 from eci_supervisor.cgroup.reader import Cgroups, places_of
-from eci_supervisor.procfs import readings
+from eci_supervisor.procfs import readings, tree
 from eci_supervisor.procfs.cpu_view import CpuView
 from eci_supervisor.procfs.memory import parse_meminfo
+from eci_supervisor.procfs.node import File
 from eci_supervisor.procfs.nodes import cgroups, cpuinfo, cpus, diskstats, loadavg, meminfo, numa, pressure, stat, swaps, vmstat
 from eci_supervisor.procfs.sample import Sample
 from eci_supervisor.procfs.sampler import LIFE_NS, Sampler
@@ -31,6 +33,11 @@ def sampler(recorded: Recorded) -> Iterator[Sampler]:
     init = recorded.moment("idle")
     made = Sampler(proc=recorded.proc, sys=recorded.sys, on_fault=lambda what, error: faults.append((what, error)))
     made.attach(init)
+    sample = made.sample()
+    for node in tree.NODES.values():
+        if isinstance(node, File):
+            with suppress(KeyError):  # of a CPU or memory node that the recorded machine does not have
+                node.render(sample)  # what is read once stays open until close()
     yield made
     made.close()
     assert not faults
