@@ -10,6 +10,7 @@ import pytest
 from tests.container.conftest import Launch
 from tests.support.bundle import bind
 from tests.support.driver import Container
+from tests.support.isolated import bind_from_outside
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.requires("root", "busybox", "compiler", "runc", "crun", "seccomp_notify", "fuse")
@@ -44,8 +45,9 @@ POSITIONS = {"root": "", "chroot": "chroot /proc/1/root , ", "another thread gro
 def target(containers: Launch, closed: Path, host_network: Path) -> Container:
     """All capabilities; /r a read-only volume with a device node in it, /mnt/hostnet the host's network namespace, /t a writable place."""
     os.mknod(closed / "mem", 0o20666, os.makedev(1, 1))
-    container = containers(privileged=True, mounts=(bind(closed, "/r", "ro"), bind(host_network, "/mnt/hostnet"))).up()
-    container.sh("touch /t/file").ok()
+    container = containers(privileged=True, mounts=(bind(closed, "/r", "ro"),)).up()
+    container.sh("touch /t/file /mnt/hostnet").ok()
+    bind_from_outside(container.pid, host_network, "/mnt/hostnet")
     return container
 
 

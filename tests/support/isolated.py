@@ -5,11 +5,13 @@ import pickle
 import signal
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from eci_supervisor.idmap.maps import shifted
 from eci_supervisor.idmap.userns import user_namespace
-from eci_supervisor.linux.mount_api import mount
+from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.linux.mount_api import clone_tree, mount, move_mount
 from eci_supervisor.linux.mount_flags import MS_PRIVATE, MS_REC
 from eci_supervisor.linux.namespaces import CLONE_NEWNS, CLONE_NEWUSER, setns, unshare
 from eci_supervisor.model.ids import IdRange
@@ -86,3 +88,13 @@ def errno_of(call: Callable[[], object]) -> int:
     except OSError as error:
         return error.errno or -1
     return 0
+
+
+def bind_from_outside(pid: int, source: Path, target: str) -> None:
+    """A file of the host bound over one of the container that `pid` is in: what no create would bind, there all the same."""
+    def body() -> None:
+        with clone_tree(str(source)) as tree, OwnedFd(os.open(f"/proc/{pid}/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)) as namespace:
+            setns(namespace.fileno(), CLONE_NEWNS)
+            move_mount(tree.fileno(), target)
+
+    in_child(body)
