@@ -1,4 +1,5 @@
 """A serving thread (native/serve.c) as trio sees it: what it hands on is taken out here, its end is noticed here."""
+import fcntl
 import os
 import select
 import time
@@ -23,6 +24,8 @@ from eci_supervisor.seccomp.ring import Done, EventRing, RawEvent
 
 __all__ = ["EventRing", "ServingThread"]
 
+# A caller wakes the thread on its own processor, which it is about to leave: another would have to be woken first.
+NOTIF_SET_FLAGS, SYNC_WAKE_UP = 0x40082104, 1
 IN_FLIGHT = 64  # calls of one listener with tasks of their own; further ones wait in the thread's queue, of the same length
 STUCK_S = 1.0
 END_EVERY_S = 0.02
@@ -94,6 +97,8 @@ class ServingThread:
                  calls: CallRules = NO_RULES) -> None:
         """Takes over `listener`. rows: instead of those for `calls`, for tests; without a machine sysinfo(2) is EIO. Raises OSError."""
         self._listener, self._ring = listener, ring
+        with suppress(OSError):  # before Linux 6.6
+            fcntl.ioctl(listener.fileno(), NOTIF_SET_FLAGS, SYNC_WAKE_UP)
         self._event = OwnedFd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
         self._timer = Timer()
         self._policy = _policy(calls) if rows is None else to_c(rows)
