@@ -75,7 +75,8 @@ def mount_nodes(state_dir: StateDir, state: ContainerState, journal: Journal, lo
             pid=what.pid, uid=what.uid)
 
     hidden = state.mode is Mode.SYSTEM or rules.swap_view == "hidden"
-    sampler = Sampler(swap_hidden=hidden, cpu_view=CpuView(rules.cpu_view), identity=identity(state.id, state.token), on_fault=fault)
+    sampler = Sampler(swap_hidden=hidden, cpu_view=CpuView(rules.cpu_view), identity=identity(state.id, state.token),
+                      disks=state.disks, on_fault=fault)
     view, tunables = View(Snapshots(sampler, fault), state.ids.start), None
     if bound:
         values = Tunables(state_dir.container(state.key).tunables, bound, virtual)

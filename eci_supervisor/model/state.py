@@ -48,7 +48,8 @@ class ContainerState:
     """What is known of a container.
 
     id, root: as given to the runtime; bundle, rootfs (as staged), real_runtime, audit_dir: absolute paths; token: the metadata of the
-    seccomp state; created: seconds since 1970; masked, read_only: the spec's paths; sysfs_read_only: of the spec's mount of /sys;
+    seccomp state; created: seconds since 1970; masked, read_only: the spec's paths; disks: its block
+    devices as MAJOR:MINOR; sysfs_read_only: of the spec's mount of /sys;
     cgroup_mount: the spec mounts /sys/fs/cgroup; sysctls: to be written as container root; overlay_work: our work directory beside
     the engine's, or ""; joined: the user namespace is another container's; calls: the admin's rules for system calls; protected: what
     their sources and targets are; init_pid and init_start (clock ticks since boot, field 22
@@ -67,6 +68,7 @@ class ContainerState:
     created: float
     rootfs: str
     masked: tuple[str, ...] = ()
+    disks: tuple[str, ...] = ()
     read_only: tuple[str, ...] = ()
     sysfs_read_only: bool = True
     cgroup_mount: bool = False
@@ -97,7 +99,7 @@ class ContainerState:
             types = MountTypes(raw["calls"]["mount_types"]["allow"], tuple(raw["calls"]["mount_types"]["types"]))
             raw["calls"] = CallRules(**{**_tuples(raw["calls"]), "mount_types": types})
             raw["protected"] = Identities(**{name: tuple((dev, ino) for dev, ino in pairs) for name, pairs in raw["protected"].items()})
-            for name in ("masked", "read_only"):
+            for name in ("masked", "read_only", "disks"):
                 raw[name] = tuple(raw[name])
             return cls(**raw)
         except (ValueError, KeyError, TypeError) as error:

@@ -1,5 +1,6 @@
 """What create does while a supervisor starts: the rootfs staged, config.json rewritten, both where the real runtime looks for them."""
 import os
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -7,7 +8,7 @@ from eci_supervisor.linux.mount_api import MS_BIND, mount
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.oci.call import Call
 from eci_supervisor.oci.claim import write_file
-from eci_supervisor.oci.features import seccomp_flags
+from eci_supervisor.oci.features import features
 from eci_supervisor.oci.joins import Identities
 from eci_supervisor.oci.own_places import own_places
 from eci_supervisor.oci.plan import Plan
@@ -51,7 +52,10 @@ def absolute_sources(spec: Spec, bundle: str) -> tuple[Mount, ...]:
 
 
 def plan(call: Call, spec: Spec, ids: Identities, staged: Staged, state: ContainerState) -> Plan:
+    takes = features(call.runtime.path, call.state_dir)
     seccomp = seccomp_section(spec.seccomp, listener_path=call.directory.notify_socket, metadata=state.token, mode=call.line.mode,
-                              flags=seccomp_flags(call.runtime.path, call.state_dir), calls=state.calls)
+                              flags=takes.seccomp_flags, calls=state.calls)
+    own_time = "time" in takes.namespaces and os.path.lexists("/proc/self/ns/time")
     return Plan(mode=call.line.mode, ids=ids.range, joins=ids.joins, rootfs=staged.rootfs, mounts=staged.mounts, front=call.front,
-                control_socket=call.directory.control_socket, seccomp=seccomp)
+                control_socket=call.directory.control_socket, seccomp=seccomp,
+                boot_s=int(time.clock_gettime(time.CLOCK_BOOTTIME)) if own_time else None)

@@ -158,5 +158,6 @@ def first_state(call: Call, spec: Spec, ids: Identities) -> ContainerState:
         key=call.key, id=call.line.id, root=call.root, bundle=call.bundle, mode=call.line.mode, ids=ids.range, token=os.urandom(16).hex(),
         real_runtime=call.runtime.path, audit_dir=call.line.audit_dir, created=time.time(), rootfs=call.state_dir.staged_rootfs,
         masked=covered.masked, read_only=covered.read_only, sysfs_read_only=covered.sysfs_read_only, cgroup_mount=mounts_cgroup(spec),
+        disks=spec.disks,
         sysctls=container_sysctls(spec, ids.range), joined=bool(ids.joins),
         calls=calls, protected=identities_of(calls, spec, call.bundle))

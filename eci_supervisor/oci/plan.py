@@ -19,7 +19,8 @@ class Plan:
 
     ids: its range; joins: a path of the user namespace it joins, "" for one of its own; rootfs, mounts: as staged; front: eci-runc's
     own path; notify_socket, control_socket: the supervisor's; token: tells its seccomp states from others; seccomp_flags: those the
-    real runtime is known to take; seccomp: the section that policy.profile made of the engine's.
+    real runtime is known to take; seccomp: the section that policy.profile made of the engine's; boot_s: whole seconds since
+    the host's boot, None where the runtime makes no time namespace.
     """
 
     mode: Mode
@@ -30,6 +31,7 @@ class Plan:
     front: str
     control_socket: str
     seccomp: dict[str, object]
+    boot_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

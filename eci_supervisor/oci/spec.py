@@ -146,6 +146,13 @@ class Spec:
         return _each(self.get("linux", "devices"), "linux.devices", lambda value, where: _text(_object(value, where).get("path"), where))
 
     @property
+    def disks(self) -> tuple[str, ...]:
+        """Block devices that the runtime is to make, as MAJOR:MINOR."""
+        entries = _each(self.get("linux", "devices"), "linux.devices", _object)
+        return tuple(f"{_number(entry.get('major'), 'major')}:{_number(entry.get('minor'), 'minor')}"
+                     for entry in entries if entry.get("type") == "b")
+
+    @property
     def process_ids(self) -> tuple[int, ...]:
         """Every id that process.user names: uid, gid, additionalGids."""
         user = _object(self.get("process", "user"), "process.user")

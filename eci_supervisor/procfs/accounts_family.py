@@ -1,7 +1,7 @@
 """What a container did, from its cgroups, moment by moment; and the texts of the host that give nodes their shape."""
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from eci_supervisor.cgroup import parse
@@ -11,14 +11,16 @@ from eci_supervisor.procfs.accounts import Disk, Events
 
 COUNTED_NS = 1_000_000_000  # cgroups are counted at most once in this time
 MOST_CGROUPS = 4096  # counted; beyond it the number stands still
+SECTOR_BYTES = 512  # of /sys/dev/block/*/size, whatever the disk's own are
 NAME_UEVENT = b"DEVNAME="
 
 
 class AccountsFamily:
     """Reads them; `proc` and `sys` are the host's."""
 
-    def __init__(self, proc: str, sys: str) -> None:
-        self._proc, self._sys = proc, sys
+    def __init__(self, proc: str, sys: str, disks: Sequence[str] = ()) -> None:
+        """`disks`: the container's block devices, as MAJOR:MINOR."""
+        self._proc, self._sys, self._own_disks = proc, sys, disks
         self._vmstat_keys: tuple[bytes, ...] = ()
         self._counted: dict[bytes, tuple[int, int]] = {}
 
@@ -33,6 +35,16 @@ class AccountsFamily:
             found = accounts.legacy_disks(group.own("blkio.throttle.io_serviced_recursive") or b"",
                                           group.own("blkio.throttle.io_service_bytes_recursive") or b"")
         return tuple(disk for key in sorted(found) if (disk := self._named(found[key])) is not None)
+
+    def partitions(self) -> tuple[tuple[Disk, int], ...]:
+        """The container's block devices that are there, each with its size in KiB. Raises OSError, ParseError."""
+        found = []
+        for number in self._own_disks:
+            major, _, minor = number.partition(":")
+            disk = self._named(Disk(int(major), int(minor)))
+            if disk is not None:
+                found.append((disk, parse.number(read_text(f"{self._sys}/dev/block/{number}/size")) * SECTOR_BYTES // 1024))
+        return tuple(found)
 
     def events(self, cgroups: Cgroups | None) -> Events:
         """Raises OSError, ParseError, CgroupGone."""

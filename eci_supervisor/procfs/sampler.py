@@ -5,10 +5,10 @@ A cgroup that is gone, or a text of another shape than expected, leaves the last
 """
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
-from eci_supervisor.cgroup import reader
+from eci_supervisor.cgroup import parse, reader
 from eci_supervisor.cgroup.parse import ParseError
 from eci_supervisor.procfs import memory as memories
 from eci_supervisor.procfs import readings
@@ -37,8 +37,9 @@ class Sampler:
     """The live sample of a container."""
 
     def __init__(self, *, swap_hidden: bool = False, cpu_view: CpuView = CpuView.CPUSET, proc: str = "/proc", sys: str = "/sys",
-                 identity: Identity = NOBODY, on_fault: Callable[[str, Exception], None] = lambda _what, _error: None) -> None:
-        """`swap_hidden`: system mode. `proc` and `sys` are the host's. Raises OSError, ParseError.
+                 identity: Identity = NOBODY, disks: Sequence[str] = (),
+                 on_fault: Callable[[str, Exception], None] = lambda _what, _error: None) -> None:
+        """`swap_hidden`: system mode. `proc` and `sys` are the host's; `disks`: the container's block devices. Raises OSError, ParseError.
 
         `on_fault` is told of a source that cannot be understood: once, until it can be again.
         """
@@ -47,9 +48,10 @@ class Sampler:
         self._overcommit = tuple(self._host_number(name) for name in ("overcommit_ratio", "overcommit_kbytes"))
         self._cgroups: reader.Cgroups | None = None
         self._start_ns: int | None = None
+        self._boot_offset_ns = 0
         self._btime = 0
         self._cpus, self._loads, self._nodes = CpuFamily(proc, sys, cpu_view), LoadFamily(proc), NumaFamily(sys)
-        self._accounts, self.identity = AccountsFamily(proc, sys), identity
+        self._accounts, self.identity = AccountsFamily(proc, sys, disks), identity
         self._disks: tuple[Disk, ...] = ()
         self._events = Events({})
         self._memory = self._read_memory(None)
@@ -60,6 +62,7 @@ class Sampler:
         """Opens the cgroups of the container, whose init is `init_pid`. Raises OSError, ParseError."""
         stat = reader.read_text(f"{self._proc}/{init_pid}/stat")
         self._start_ns = start_ticks(stat) * TICK_NS
+        self._boot_offset_ns = boot_offset_ns(self._time_offsets(init_pid))
         cgroups = reader.Cgroups(reader.places_of(init_pid, self._proc))
         self.close()
         self._cgroups = cgroups
@@ -87,8 +90,10 @@ class Sampler:
 
     def _take(self, now_ns: int) -> Sample:
         boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
-        age_ns = 0 if self._start_ns is None else max(0, boot_ns - self._start_ns)
-        btime = (time.time_ns() - boot_ns) // SECOND_NS
+        # In a time namespace of its own the container's machine has booted when its clock says, a moment before init started.
+        begun_ns = -self._boot_offset_ns or self._start_ns
+        age_ns = 0 if begun_ns is None else max(0, boot_ns - begun_ns)
+        btime = (time.time_ns() - boot_ns - self._boot_offset_ns) // SECOND_NS
         if abs(btime - self._btime) > 1:  # two clocks read one after the other: it must not tremble between two seconds
             self._btime = btime
         return Sample(now_ns, boot_ns, age_ns, self._btime, self)
@@ -114,6 +119,9 @@ class Sampler:
     def disks(self) -> tuple[Disk, ...]:
         self._disks = self._fresh("disks", lambda: self._accounts.disks(self._cgroups), self._disks)
         return self._disks
+
+    def partitions(self) -> tuple[tuple[Disk, int], ...]:
+        return self._fresh("partitions", self._accounts.partitions, ())
 
     def events(self) -> Events:
         self._events = self._fresh("events", lambda: self._accounts.events(self._cgroups), self._events)
@@ -159,6 +167,12 @@ class Sampler:
             swap_hidden=self._swap_hidden, swappiness=readings.swappiness(group),
         )
 
+    def _time_offsets(self, init_pid: int) -> bytes:
+        try:
+            return reader.read_text(f"{self._proc}/{init_pid}/timens_offsets")
+        except FileNotFoundError:  # a kernel without time namespaces
+            return b""
+
     def _host_number(self, name: str) -> int:
         return int(reader.read_text(f"{self._proc}/sys/vm/{name}"))
 
@@ -174,6 +188,15 @@ def remaining_s(sample: Sample) -> float:
     Else a file would still tell the old sample when sysinfo(2), or another file, tells the new one.
     """
     return max(0, end_ns(sample) - LEAST_LEFT_NS - JIFFIES_NS - time.monotonic_ns()) / 1e9
+
+
+def boot_offset_ns(offsets: bytes) -> int:
+    """What a time namespace adds to CLOCK_BOOTTIME, from /proc/PID/timens_offsets: `clock seconds nanoseconds` a line."""
+    for line in offsets.splitlines():
+        words = line.split()
+        if len(words) == 3 and words[0] == b"boottime":
+            return parse.number(words[1]) * SECOND_NS + parse.number(words[2])
+    return 0
 
 
 def start_ticks(stat: bytes) -> int:

@@ -2,6 +2,7 @@
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -81,3 +82,21 @@ def test_programs_read_them(view: Served, directory: Path, command: tuple[str, .
     assert total
     wanted = pattern.format(MemTotal=total[1], cpus=os.cpu_count())
     assert re.search(wanted, run(view, directory, *command)), command
+
+
+def test_20_one_start_time_in_a_time_namespace(view: Served) -> None:
+    """What ps goes by, the start time in /proc/PID/stat, CLOCK_BOOTTIME, /proc/uptime and btime, all of them of the namespace."""
+    offset = -int(time.clock_gettime(time.CLOCK_BOOTTIME))
+    tell = "cat /proc/uptime; cut -d' ' -f22 /proc/self/stat; date +%s; exec sleep 60"
+    command = ["unshare", "--time", "--boottime", str(offset), "--fork", "--mount-proc", "--pid", "sh", "-c", tell]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        kernels, ticks, now = (process.stdout.readline() for _ in range(3))
+        [inner] = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        view.ask(f"attach {inner}")
+        ours = float((view.top / "proc/uptime").read_text().split()[0])
+        btime = int(re.findall(r"^btime (\d+)", (view.top / "proc/stat").read_text(), re.MULTILINE)[0])
+        os.kill(int(inner), signal.SIGKILL)
+    assert 0 <= ours - float(kernels.split()[0]) < 2
+    assert 0 <= int(ticks) / 100 <= ours
+    assert abs(btime + ours - int(now)) <= 2

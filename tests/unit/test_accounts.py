@@ -10,7 +10,7 @@ from eci_supervisor.procfs import accounts, identity
 from eci_supervisor.procfs.accounts import Disk
 from eci_supervisor.procfs.nodes import cgroups, diskstats, fixed, pressure, vmstat
 from eci_supervisor.procfs.sampler import Sampler
-from tests.support.machine import MIB, PID, Machine, hybrid, legacy, unified
+from tests.support.machine import MIB, PID, Machine, hybrid, legacy, machine, unified
 
 PRESSURE = "some avg10=1.00 avg60=2.00 avg300=3.00 total=4\nfull avg10=0.00 avg60=0.00 avg300=0.00 total=0\n"
 CGROUPS = "#subsys_name\thierarchy\tnum_cgroups\tenabled\nmemory\t4\t323\t1\nblkio\t7\t19\t1\nnet_cls\t0\t22\t1\n"
@@ -106,3 +106,13 @@ def test_counters_that_are_not_understood() -> None:
             accounts.unified_disks(text)
     with pytest.raises(ParseError):
         accounts.legacy_disks(b"8:0 Read x\n", b"")
+
+
+def test_partitions_are_the_block_devices_of_the_container(tmp_path: Path) -> None:
+    made = machine(tmp_path)
+    made.write("sys/dev/block/254:0/uevent", "MAJOR=254\nMINOR=0\nDEVNAME=vda\nDEVTYPE=disk\n")
+    made.write("sys/dev/block/254:0/size", 528482304)
+    for disks, lines in (((), b""), (("254:0", "8:0"), b" 254        0  264241152 vda\n")):
+        taking = Sampler(proc=made.proc, sys=made.sys, disks=disks)
+        assert fixed.partitions(taking.sample()) == b"major minor  #blocks  name\n\n" + lines
+        taking.close()

@@ -1,12 +1,12 @@
-"""What a runtime says of its seccomp flags: asked once for each build of it."""
+"""What a runtime says of its seccomp flags and namespaces: asked once for each build of it."""
 from pathlib import Path
 
 import pytest
 
 from eci_supervisor.linux.paths import StateDir
-from eci_supervisor.oci.features import parse, seccomp_flags
+from eci_supervisor.oci.features import Features, features, parse
 
-SAYS = '{"linux":{"seccomp":{"supportedFlags":["SECCOMP_FILTER_FLAG_LOG"]}}}'
+SAYS = '{"linux":{"namespaces":["mount","time"],"seccomp":{"supportedFlags":["SECCOMP_FILTER_FLAG_LOG"]}}}'
 
 
 @pytest.mark.parametrize(
@@ -22,7 +22,7 @@ SAYS = '{"linux":{"seccomp":{"supportedFlags":["SECCOMP_FILTER_FLAG_LOG"]}}}'
     ],
 )
 def test_what_is_said(text: str, flags: set[str]) -> None:
-    assert parse(text.encode()) == flags
+    assert parse(text.encode()).seccomp_flags == flags
 
 
 def test_it_is_asked_once_for_each_build(tmp_path: Path) -> None:
@@ -37,9 +37,9 @@ def test_it_is_asked_once_for_each_build(tmp_path: Path) -> None:
     state_dir = StateDir(str(tmp_path))
     build(f"echo '{SAYS}'")
     for _ in range(2):
-        assert seccomp_flags(str(program), state_dir) == {"SECCOMP_FILTER_FLAG_LOG"}
+        assert features(str(program), state_dir) == Features(frozenset({"SECCOMP_FILTER_FLAG_LOG"}), frozenset({"mount", "time"}))
     build("exit 1")
-    assert seccomp_flags(str(program), state_dir) == frozenset()
+    assert features(str(program), state_dir) == Features()
     assert (tmp_path / "asked").read_text().count("asked") == 2
     (tmp_path / "features.json").write_text("junk")
-    assert seccomp_flags(str(program), state_dir) == frozenset()
+    assert features(str(program), state_dir) == Features()

@@ -4,6 +4,7 @@
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,17 @@ import pytest
 from eci_supervisor.model.ids import IdRange
 from eci_supervisor.model.state import Mode
 from eci_supervisor.oci.plan import Plan, container_sysctls, mounts_cgroup, protected
-from eci_supervisor.oci.rewrite import REWRITES, capabilities, cgroup_namespace, hook, ids, mounts, propagation, rewritten
+from eci_supervisor.oci.rewrite import (
+    REWRITES,
+    capabilities,
+    cgroup_namespace,
+    hook,
+    ids,
+    mounts,
+    propagation,
+    rewritten,
+    time_namespace,
+)
 from eci_supervisor.oci.spec import Json, Mount, Spec, parse_spec
 
 DATA = Path(__file__).parent.parent / "data/specs"
@@ -41,6 +52,15 @@ def plan(spec: Spec, mode: Mode = Mode.ECI, joins: str = "") -> Plan:
 def golden(name: str, mode: Mode) -> str:
     spec = engine(name)
     return json.dumps(rewritten(spec, plan(spec, mode)).raw, indent=1) + "\n"
+
+
+def test_a_time_namespace_only_where_the_runtime_makes_them() -> None:
+    spec = engine()
+    assert time_namespace.rewrite(spec, plan(spec)) is spec
+    own = time_namespace.rewrite(spec, replace(plan(spec), boot_s=4711))
+    assert own.namespace("time") is not None
+    assert own.get("linux", "timeOffsets") == {"boottime": {"secs": -4711, "nanosecs": 0}}
+    assert time_namespace.rewrite(own, replace(plan(own), boot_s=5000)) is own  # the engine's own stays
 
 
 @pytest.mark.parametrize(("name", "mode"), CASES)

@@ -12,7 +12,7 @@ from eci_supervisor.cgroup.reader import Cgroups, places_of
 from eci_supervisor.procfs.memory import parse_meminfo
 from eci_supervisor.procfs.nodes import meminfo, swaps, uptime
 from eci_supervisor.procfs.sample import Sample
-from eci_supervisor.procfs.sampler import LIFE_NS, Sampler, remaining_s, start_ticks
+from eci_supervisor.procfs.sampler import LIFE_NS, Sampler, boot_offset_ns, remaining_s, start_ticks
 from tests.support.machine import MIB, PID, STAT, Machine, hybrid, legacy, machine, unified
 
 
@@ -197,3 +197,18 @@ def test_a_cgroup_that_cannot_be_opened(tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "cg/pod")
     with pytest.raises(FileNotFoundError, match="cg/pod/web"):
         Cgroups(places_of(PID, made.proc))
+
+
+def test_20_in_a_time_namespace_its_clock_decides(tmp_path: Path) -> None:
+    """It was set when the container was made, a moment before init started."""
+    made, now_s = unified(tmp_path), int(time.clock_gettime(time.CLOCK_BOOTTIME))
+    made.write(f"proc/{PID}/timens_offsets", f"monotonic           0         0\nboottime   {-(now_s - 500)}         0\n")
+    with sampler(made) as taking:
+        sample = taking.sample()
+        assert 499 <= sample.uptime_ns / 1e9 < 510
+        assert abs(sample.btime + sample.uptime_ns / 1e9 - time.time()) < 2
+
+
+@pytest.mark.parametrize("text", [b"", b"monotonic 0 0\nboottime 0 0\n", b"monotonic 5 0\n"])
+def test_without_an_offset_there_is_none(text: bytes) -> None:
+    assert boot_offset_ns(text) == 0

@@ -14,6 +14,7 @@ from eci_supervisor.oci.rewrite import (
     root,
     seccomp,
     sysctl,
+    time_namespace,
 )
 from eci_supervisor.oci.spec import Spec
 
@@ -25,6 +26,7 @@ REWRITES: tuple[Rewrite, ...] = (
     mounts.rewrite,
     ids.rewrite,
     cgroup_namespace.rewrite,
+    time_namespace.rewrite,
     sysctl.rewrite,
     protected.rewrite,
     seccomp.rewrite,

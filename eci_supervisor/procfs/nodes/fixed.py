@@ -7,9 +7,10 @@ def cmdline(_sample: Sample) -> bytes:
     return b"\n"
 
 
-def partitions(_sample: Sample) -> bytes:
-    """/proc/partitions: the header. Source: show_partition_start of block/genhd.c."""
-    return b"major minor  #blocks  name\n\n"
+def partitions(sample: Sample) -> bytes:
+    """/proc/partitions: the block devices that the container is given. Source: show_partition of block/genhd.c."""
+    lines = (b"%4d  %7d %10d %s\n" % (disk.major, disk.minor, size, disk.name) for disk, size in sample.partitions)
+    return b"major minor  #blocks  name\n\n" + b"".join(lines)
 
 
 def boot_id(sample: Sample) -> bytes:
