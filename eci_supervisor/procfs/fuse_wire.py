@@ -19,6 +19,7 @@ WRITE_IN: Final = Struct("=QQIIQII")  # file handle, offset, size, flags, lock o
 ATTRIBUTES: Final = Struct("=QQQQQQIIIIIIIIII")
 ENTRY_OUT: Final = Struct("=QQQQII")  # node, generation, lives of the name and of the attributes, their nanoseconds
 ATTRIBUTES_OUT: Final = Struct("=QII")  # life, its nanoseconds, padding
+RELEASE_IN: Final = Struct("=Q")  # file handle; flags and lock owner behind it
 OPEN_OUT: Final = Struct("=QII")  # file handle, flags, padding
 WRITE_OUT: Final = Struct("=II")
 STATFS_OUT: Final = Struct("=QQQQQIIII24x")  # blocks, free, available, files, free ones, block size, name length, fragment size, padding
@@ -111,14 +112,22 @@ def attributes_out(of: Attributes, life_s: int) -> bytes:
     return ATTRIBUTES_OUT.pack(life_s, 0, 0) + attributes(of)
 
 
-def opened() -> bytes:
-    return OPEN_OUT.pack(0, DIRECT_IO, 0)
+def opened(handle: int) -> bytes:
+    return OPEN_OUT.pack(handle, DIRECT_IO, 0)
+
+
+def released(body: bytes) -> int:
+    """The handle of a RELEASE."""
+    (handle,) = RELEASE_IN.unpack_from(body)
+    assert isinstance(handle, int)
+    return handle
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
     """`opened`: the flags the file was opened with; `cached`: it is for the page cache, which mmap, splice and sendfile go by."""
 
+    handle: int
     offset: int
     size: int
     opened: int
@@ -126,8 +135,8 @@ class Read:
 
 
 def read(body: bytes) -> Read:
-    _, offset, size, flags, _, opened, _ = READ_IN.unpack_from(body)
-    return Read(offset, size, opened, not flags & READ_LOCKOWNER)
+    handle, offset, size, flags, _, opened, _ = READ_IN.unpack_from(body)
+    return Read(handle, offset, size, opened, not flags & READ_LOCKOWNER)
 
 
 def written(body: bytes) -> tuple[int, int, bytes]:

@@ -7,6 +7,7 @@ every OPEN is answered, with DIRECT_IO: each read(2) is a request and gets one v
 Only containers that have tunables have this mount. What is not defined is ENOSYS: poll, xattrs, fsync, listing, making and removing.
 """
 import errno
+import itertools
 import os
 import stat
 import time
@@ -34,6 +35,8 @@ class TunableFiles:
         """`uid`: the host id of container root, and of its group. Raises OSError."""
         self._stores, self._uid = stores, uid
         self._connection = OwnedFd(os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
+        self._handles = itertools.count(1)
+        self._shown: dict[int, bytes] = {}  # what each open file was shown from its beginning: it goes on with that
         self.requests = 0
 
     def mount(self, mountpoint: str) -> None:
@@ -101,7 +104,7 @@ class TunableFiles:
                 of = self._attributes(request.node)
                 return fuse_wire.attributes_out(of, FOREVER_S if stat.S_ISDIR(of.mode) else 0)
             case Op.OPEN:
-                return fuse_wire.opened()
+                return fuse_wire.opened(next(self._handles))
             case Op.READ:
                 return self._read(request.node, fuse_wire.read(request.body))
             case Op.WRITE:
@@ -109,6 +112,7 @@ class TunableFiles:
             case Op.STATFS:
                 return fuse_wire.statfs()
             case Op.RELEASE:
+                self._shown.pop(fuse_wire.released(request.body), None)
                 return b""
             case _:
                 raise OSError(errno.ENOSYS, "not of this file system")
@@ -121,7 +125,11 @@ class TunableFiles:
         writable = read.opened & os.O_ACCMODE == os.O_RDWR
         if read.cached and not writable and time.time_ns() - self._stores.changed_ns(inode) < SETTLED_NS:
             raise OSError(errno.EINVAL, "being written", inode)
-        return self._stores.content(inode)[read.offset:read.offset + read.size]
+        content = self._stores.content(inode)
+        if not read.cached:
+            content = self._shown.get(read.handle, content) if read.offset else content
+            self._shown[read.handle] = content
+        return content[read.offset:read.offset + read.size]
 
     def _written(self, request: Request) -> bytes:
         """With O_APPEND the kernel's offset is the file's size, and means 0."""

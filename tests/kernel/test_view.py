@@ -185,6 +185,19 @@ def test_the_second_write_on_one_file_is_ignored(tunable: str) -> None:
     assert read_once(tunable) == b"2\n"
 
 
+def test_an_open_file_goes_on_with_what_it_began(tunable: str) -> None:
+    """cat reads until the end: what is stored meanwhile, and is longer, must not look like more of it."""
+    assert write_once(tunable, b"2\n") == 2
+    fd = os.open(tunable, os.O_RDONLY)
+    try:
+        assert os.read(fd, 1) == b"2"
+        assert write_once(tunable, b"1\n") == 2
+        assert os.read(fd, 10) == b"\n"
+        assert os.pread(fd, 10, 0) == b"1\n"
+    finally:
+        os.close(fd)
+
+
 def test_append_is_a_write_at_the_beginning(tunable: str) -> None:
     assert write_once(tunable, b"2\n", os.O_APPEND) == 2
     assert read_once(tunable) == b"2\n"

@@ -46,8 +46,8 @@ def test_attributes() -> None:
 
 
 def test_a_read_tells_whom_it_is_for() -> None:
-    for_a_caller = struct.pack("=QQIIQII", 0, 5, 100, fuse_wire.READ_LOCKOWNER, 1, os.O_RDWR, 0)
-    assert fuse_wire.read(for_a_caller) == fuse_wire.Read(5, 100, os.O_RDWR, cached=False)
+    for_a_caller = struct.pack("=QQIIQII", 8, 5, 100, fuse_wire.READ_LOCKOWNER, 1, os.O_RDWR, 0)
+    assert fuse_wire.read(for_a_caller) == fuse_wire.Read(8, 5, 100, os.O_RDWR, cached=False)
     assert fuse_wire.read(struct.pack("=QQIIQII", 0, 0, 4096, 0, 0, 0, 0)).cached
 
 
