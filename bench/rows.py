@@ -6,7 +6,9 @@ from bench.harness import Bench
 MODULES: tuple[str, ...] = (
     "notified_call", "flood", "untrapped", "docker_run", "commands", "creates", "virtual_node", "proc_mount", "supervisor",
 )
+MACRO: tuple[str, ...] = ("readers",)
 
 
 def benches() -> tuple[Bench, ...]:
-    return tuple(bench for name in MODULES for bench in import_module(f"bench.micro.{name}").BENCHES)
+    modules = [*(f"bench.micro.{name}" for name in MODULES), *(f"bench.macro.{name}" for name in MACRO)]
+    return tuple(bench for name in modules for bench in import_module(name).BENCHES)

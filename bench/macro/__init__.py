@@ -1,0 +1,1 @@
+"""Rows about many containers at once. A round takes seconds."""
