@@ -126,6 +126,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "psutil": psutil,
     "bwrap": program("bwrap"),
     "podman": program("podman"),
+    "redis": program("redis-check-rdb"),
 }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.container.conftest import Launch
-from tests.container.test_machine import made, program
+from tests.container.test_machine import cgroup_file, made, program
 from tests.support.driver import Container
 from tests.support.waiting import wait_gone, wait_until
 
@@ -215,3 +215,40 @@ def test_thousands_of_files_open_at_once(container: Container) -> None:
     finally:
         for fd in held:
             os.close(fd)
+
+
+@one_runtime
+def test_58_many_cgroups_and_threads(containers: Launch, program: Path) -> None:
+    """5000 and 10 000: each file answers within 50 ms. The quickest of five, since the machine may be busy with something else."""
+    container = made(containers, program, privileged=True)
+    group = cgroup_file(container, b"pids", "tasks", "cgroup.threads").parent
+    for number in range(5000):
+        (group / f"inner{number}").mkdir()
+    container.sh("machine threads 10000 >/there 2>&1 &").ok()
+    wait_until(lambda: (container.bundle / "rootfs/there").read_text() == "there\n", "all threads are there", 30)
+    proc = Path(f"/proc/{container.pid}/root/proc")
+    for name in ("loadavg", "stat", "meminfo", "cgroups", "uptime", "vmstat"):
+        took = []
+        for _ in range(5):
+            time.sleep(LIFE_S * 1.2)
+            began = time.monotonic()
+            (proc / name).read_bytes()
+            took.append(time.monotonic() - began)
+        assert min(took) < 0.05, name
+    assert int((proc / "loadavg").read_text().split()[3].split("/")[1]) > 10_000
+
+
+@one_runtime
+def test_22_what_spins_is_the_load(containers: Launch, program: Path) -> None:
+    """The first reading is the average since the start, as if it always had been so: four that spin, on the CPUs there are."""
+    container = made(containers, program)
+    container.sh("for i in 1 2 3 4; do machine burn 60 >/dev/null 2>&1 & done").ok()
+    time.sleep(6)
+    one, running = (float((container_proc(container) / "loadavg").read_text().replace("/", " ").split()[at]) for at in (0, 3))
+    assert 0.2 < one < 4.5
+    assert 1 <= running <= 5
+    container.sh("killall machine").ok()
+
+
+def container_proc(container: Container) -> Path:
+    return Path(f"/proc/{container.pid}/root/proc")

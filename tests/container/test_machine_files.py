@@ -1,6 +1,9 @@
 """Disks, pressure, names and masks of a container as a machine of its own. Numbers are the acceptance list's lines."""
 import os
 import re
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,11 +26,30 @@ def disks(container: Container) -> dict[str, list[str]]:
     return {line.split()[2]: line.split() for line in container.exec("cat", "/proc/diskstats").ok().lines}
 
 
-def test_24_diskstats_counts_what_the_container_writes(containers: Launch, closed: Path) -> None:
+@pytest.fixture
+def own_disk(playground: Path) -> Iterator[tuple[Path, int]]:
+    """A disk of the test's own with a file system on it, and its number: the host's are not touched."""
+    (playground / "disk").mkdir(mode=0o700)  # no other user of the host reaches it: container root may own what is in it
+    image, point = playground / "disk/image", playground / "disk/at"
+    with image.open("wb") as file:
+        os.truncate(file.fileno(), 64 << 20)
+    point.mkdir()
+    subprocess.run(["mkfs.ext4", "-q", image], check=True)
+    device = subprocess.check_output(["losetup", "--find", "--show", "--direct-io=on", image], text=True).strip()
+    try:
+        subprocess.run(["mount", device, point], check=True)
+        yield point, os.stat(device).st_rdev
+        subprocess.run(["umount", point], check=True)
+    finally:
+        subprocess.run(["losetup", "--detach", device], check=True)
+        shutil.rmtree(playground / "disk")
+
+
+def test_24_diskstats_counts_what_the_container_writes(containers: Launch, own_disk: tuple[Path, int]) -> None:
     """Version 1 counts for a disk that has a limit somewhere, so this container has one, too high to be felt."""
-    disk = os.stat(closed).st_dev
+    point, disk = own_disk
     limit = {"major": os.major(disk), "minor": os.minor(disk), "rate": 1 << 40}
-    container = containers(mounts=(bind(closed, "/volume", "rw"),),
+    container = containers(mounts=(bind(point, "/volume", "rw"),),
                            linux={"resources": {"blockIO": {"throttleWriteBpsDevice": [limit]}}}).up()
     before = disks(container)
     container.sh("dd if=/dev/zero of=/volume/file bs=1M count=10 oflag=direct").ok()
@@ -39,6 +61,7 @@ def test_24_diskstats_counts_what_the_container_writes(containers: Launch, close
     shown = disks(container)
     assert [(int(words[0]), int(words[1])) for words in shown.values()] == [(os.major(disk), os.minor(disk))]
     assert all(len(words) == 20 for words in shown.values())
+    container.remove()
 
 
 def test_24_a_container_that_used_no_disk_shows_none(container: Container) -> None:

@@ -112,6 +112,17 @@ def test_35_modes_and_owners(privileged: Container) -> None:
         assert "ermission denied" in privileged.sh("cat /sys/module/nf_conntrack/parameters/hashsize", options=nobody).err
 
 
+def test_33_writers_and_readers_of_a_shell(privileged: Container) -> None:
+    """Ten writers of values of every length, ten readers by busybox cat, which reads by sendfile: only what was written, whole."""
+    values = [str(10 ** (number % 9) + number) for number in range(10)]
+    writers = "".join(f"(while [ ! -e /over ]; do echo {value} >{PANIC}; done) & " for value in values)
+    readers = f"for i in 0 1 2 3 4 5 6 7 8 9; do (while [ ! -e /over ]; do cat {PANIC}; done >/seen$i) & done; "
+    privileged.sh(f"echo {values[0]} >{PANIC}; {writers} {readers} sleep 2; touch /over; wait").ok()
+    seen = set(privileged.sh("cat /seen* | sort -u").ok().lines)
+    assert seen <= set(values)
+    assert len(seen) > 1
+
+
 def test_36_nf_conntrack_max_is_a_file_of_each_network_namespace(privileged: Container) -> None:
     """Bound from inside the namespaces: a procfs that is mounted in another network namespace has it too, and it is the same value."""
     node, higher = "sys/net/netfilter/nf_conntrack_max", str(int(Path("/proc/sys/net/netfilter/nf_conntrack_max").read_text()) + 1)
