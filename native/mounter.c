@@ -159,13 +159,11 @@ static int plan(const struct packet *packet, struct reply *reply)
 		struct place place;
 
 		snprintf(reply->what, sizeof(reply->what), "%s", path);
-		*entry = (struct entry){ .cover = packet->what[to->count], .node = -1 };
-		if (!inner_path(path) || entry->cover < COVER_READONLY || entry->cover > COVER_TUNABLE)
+		*entry = (struct entry){ .cover = tunable ? COVER_NODE : packet->what[to->count], .node = -1 };
+		if (!inner_path(path) || entry->cover < COVER_READONLY || entry->cover > COVER_SELF)
 			return -EBADMSG;
 		strcpy(entry->path, path);
 		snprintf(node, sizeof(node), "%s/%s/%s", tunable ? "tunables" : "nodes", request->tree == TREE_PROC ? "proc" : "sys", path);
-		if (tunable)
-			entry->cover = COVER_NODE;
 		if (entry->cover != COVER_NODE)
 			continue;
 		entry->node = openat(eci.nodes, node, O_PATH | O_NOFOLLOW | O_CLOEXEC);
