@@ -30,12 +30,12 @@ def disks(container: Container) -> dict[str, list[str]]:
 def own_disk(playground: Path) -> Iterator[tuple[Path, int]]:
     """A disk of the test's own with a file system on it, and its number: the host's are not touched."""
     (playground / "disk").mkdir(mode=0o700)  # no other user of the host reaches it: container root may own what is in it
-    image, point = playground / "disk/image", playground / "disk/at"
+    image, point = Path("/dev/shm", f"{playground.name}.disk"), playground / "disk/at"  # in memory: what it is on is no disk
     with image.open("wb") as file:
         os.truncate(file.fileno(), 64 << 20)
     point.mkdir()
     subprocess.run(["mkfs.ext4", "-q", image], check=True)
-    device = subprocess.check_output(["losetup", "--find", "--show", "--direct-io=on", image], text=True).strip()
+    device = subprocess.check_output(["losetup", "--find", "--show", image], text=True).strip()
     try:
         subprocess.run(["mount", device, point], check=True)
         yield point, os.stat(device).st_rdev
@@ -43,6 +43,7 @@ def own_disk(playground: Path) -> Iterator[tuple[Path, int]]:
     finally:
         subprocess.run(["losetup", "--detach", device], check=True)
         shutil.rmtree(playground / "disk")
+        image.unlink()
 
 
 def test_24_diskstats_counts_what_the_container_writes(containers: Launch, own_disk: tuple[Path, int]) -> None:
