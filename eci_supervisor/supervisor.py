@@ -1,8 +1,9 @@
 """eci-supervisor: the composition root. What one container's supervisor consists of, in which order it starts, and how it ends.
 
-Order: a private mount namespace, for a mount there is gone with us even after SIGKILL; the FUSE mount in it; the mounter, which keeps
-the nodes; the sockets; then `ready`. It ends when the container's init does, when create is gone without having made one, on `stop` or
-SIGTERM. Everything is a task of one nursery: whichever fails ends them all, and the kernel answers ENOSYS and ENOTCONN from then on.
+Order: the sockets, for a new container's runtime may start meanwhile; a private mount namespace, for a mount there is gone with us even
+after SIGKILL; the FUSE mount in it; the mounter, which keeps the nodes; then `ready`. It ends when the container's init does, when create
+is gone without having made one, on `stop` or SIGTERM. Everything is a task of one nursery: whichever fails ends them all, and the kernel
+answers ENOSYS and ENOTCONN from then on.
 """
 import logging
 import os
@@ -18,7 +19,7 @@ import trio
 from eci_supervisor import native
 from eci_supervisor.control.server import ControlServer
 from eci_supervisor.forkserver import protocol
-from eci_supervisor.forkserver.protocol import Failed, Ready
+from eci_supervisor.forkserver.protocol import Failed, Listening, Ready
 from eci_supervisor.idmap.leases import Leases
 from eci_supervisor.life import ends, record
 from eci_supervisor.life.alone import alone
@@ -32,7 +33,7 @@ from eci_supervisor.life.vetting import Vetting
 from eci_supervisor.linux import process
 from eci_supervisor.linux.pages import SharedPages
 from eci_supervisor.linux.paths import ContainerDir, StateDir
-from eci_supervisor.linux.sockets import listen_unix, peer_credentials
+from eci_supervisor.linux.sockets import listen_unix
 from eci_supervisor.model.state import ContainerState, StateError
 from eci_supervisor.observe.audit import AuditFile
 from eci_supervisor.observe.journal import Journal
@@ -96,6 +97,10 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
     """Supervises until the end. Raises whatever a task of ours could not deal with."""
     directory = state_dir.container(state.key)
     with ExitStack() as stack:
+        # The real runtime may start now, its hook's call waits in the socket. But where a container runs, a socket means: somebody serves.
+        early = None if state.init_pid else _listeners(stack, directory)
+        if early:
+            _say(spawned, Listening())
         audit = AuditFile(state.audit_dir)
         stack.callback(audit.close)
         ring = stack.enter_context(closing(EventRing()))
@@ -115,12 +120,12 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
                 return {"supervisor_pid": os.getpid(), "mounter_deaths": mounter.deaths, "node_requests": nodes.requests,
                         "audit_dropped": audit.dropped, "log_suppressed": log.suppressed, **vetting.live()}
 
-            container = Container(directory, state, peer_credentials(spawned).pid, Parts(
-                mounter, nodes.sampler, journal, Leases(state_dir), nodes.sysctls, live))
+            container = Container(directory, state, Parts(mounter, nodes.sampler, journal, Leases(state_dir), nodes.sysctls, live))
             if state.init_pid:
                 await container.resume()
-            nursery.start_soon(vetting.run, _listener(stack, directory.notify_socket))
-            nursery.start_soon(ControlServer(container).run, _listener(stack, directory.control_socket))
+            notify, control = early or _listeners(stack, directory)
+            nursery.start_soon(vetting.run, notify)
+            nursery.start_soon(ControlServer(container).run, control)
             _start_relay(nursery, stack, state_dir, state, audit)
             nursery.start_soon(journal.audit_calls)
             nursery.start_soon(tell_sysinfo, machine, nodes.sampler)
@@ -144,6 +149,11 @@ def _start_relay(nursery: trio.Nursery, stack: ExitStack, state_dir: StateDir, s
     stack.callback(os.unlink, directory.docker_socket)
     stack.callback(listener.socket.close)
     nursery.start_soon(docker.run, listener)
+
+
+def _listeners(stack: ExitStack, directory: ContainerDir) -> tuple[trio.socket.SocketType, trio.socket.SocketType]:
+    """notify.sock and control.sock."""
+    return _listener(stack, directory.notify_socket), _listener(stack, directory.control_socket)
 
 
 def _listener(stack: ExitStack, path: str) -> trio.socket.SocketType:

@@ -13,7 +13,7 @@ import time
 from typing import NoReturn
 
 from eci_supervisor.forkserver import protocol
-from eci_supervisor.forkserver.protocol import Answer, Done, Failed, ProtocolError, Ready, Request
+from eci_supervisor.forkserver.protocol import Answer, Done, Failed, Listening, ProtocolError, Ready, Request
 from eci_supervisor.linux.paths import StateDir
 
 START_DEADLINE_S = 15.0
@@ -41,15 +41,29 @@ def request_spawn(state_dir: StateDir, key: str) -> socket.socket:
     return _send(_connect(state_dir), protocol.Spawn(key), ())
 
 
-def wait_ready(connection: socket.socket, deadline_s: float = ANSWER_DEADLINE_S) -> int:
-    """The supervisor's pid, once it serves. Raises ForkServerError."""
-    match _answer(connection, deadline_s):
-        case Ready(pid):
-            return pid
+def wait_listening(connection: socket.socket) -> None:
+    """Returns once the supervisor's sockets are there: who connects then is served as soon as it is ready. Raises ForkServerError."""
+    match _answer(connection, ANSWER_DEADLINE_S):
+        case Listening() | Ready():
+            return
         case Failed(sentence):
             raise ForkServerError(sentence)
         case other:
             raise ForkServerError(f"the fork server answered {other}")
+
+
+def wait_ready(connection: socket.socket, deadline_s: float = ANSWER_DEADLINE_S) -> int:
+    """The supervisor's pid, once it serves. Raises ForkServerError."""
+    while True:
+        match _answer(connection, deadline_s):
+            case Listening():
+                continue
+            case Ready(pid):
+                return pid
+            case Failed(sentence):
+                raise ForkServerError(sentence)
+            case other:
+                raise ForkServerError(f"the fork server answered {other}")
 
 
 def reclaim(state_dir: StateDir, root: str, container_id: str) -> None:

@@ -2,7 +2,7 @@
 
 | request                      | with            | answers                                        |
 |------------------------------|-----------------|------------------------------------------------|
-| spawn, VERSION, KEY          |                 | ready, PID or error, SENTENCE; EOF: it died    |
+| spawn, VERSION, KEY          |                 | listening, then ready, PID; error, SENTENCE; EOF: it died |
 | reclaim, VERSION, ROOT, ID   |                 | ok or error, SENTENCE                          |
 | watch, VERSION, KEY          | 2 fds           | ok or error, SENTENCE                          |
 | ping, VERSION                |                 | ok, PID of the server                          |
@@ -65,6 +65,11 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
+class Listening:
+    """The sockets of a supervisor for a new container are there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     pid: int
 
@@ -106,7 +111,7 @@ class Ended:
 
 
 Request: TypeAlias = Spawn | Reclaim | Watch | Ping | Call
-Answer: TypeAlias = Ready | Failed | Done | OtherVersion | Start | Over | Ended
+Answer: TypeAlias = Listening | Ready | Failed | Done | OtherVersion | Start | Over | Ended
 
 
 def parse_request(packet: bytes) -> Request:
@@ -143,6 +148,8 @@ def pack_request(request: Request) -> bytes:
 def parse_answer(packet: bytes) -> Answer:
     """Raises ProtocolError."""
     match _fields(packet):
+        case ["listening"]:
+            return Listening()
         case ["ready", pid]:
             return Ready(_number(pid))
         case ["ok"]:
@@ -161,6 +168,8 @@ def parse_answer(packet: bytes) -> Answer:
 
 def pack_answer(answer: Answer) -> bytes:
     match answer:
+        case Listening():
+            return _packet("listening")
         case Ready(pid):
             return _packet("ready", str(pid))
         case Done(pid):

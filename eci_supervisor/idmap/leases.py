@@ -142,6 +142,11 @@ class Leases:
         with self._locked() as references:
             return tuple(one.key for one in self._drop(references, list(references)))
 
+    def of(self, key: str) -> Lease:
+        """Raises KeyError."""
+        with self._locked() as references:
+            return self._read(_of(references, key))
+
     def listing(self) -> tuple[Lease, ...]:
         """All leases, first range first."""
         with self._locked() as references:

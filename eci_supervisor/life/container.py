@@ -2,12 +2,10 @@
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
-from errno import ENOENT
 from typing import Protocol
 
 import trio
 
-from eci_supervisor.cgroup.parse import ParseError
 from eci_supervisor.control.protocol import Attach, Events
 from eci_supervisor.control.server import Refused
 from eci_supervisor.forkserver.home import hierarchies
@@ -18,7 +16,7 @@ from eci_supervisor.linux import process
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.paths import ContainerDir
 from eci_supervisor.model.emulation import MounterFailed
-from eci_supervisor.model.state import ContainerState, LateBind, Mode, StateError
+from eci_supervisor.model.state import ContainerState, LateBind, Mode
 from eci_supervisor.mounts.mounter import LocksBroken
 from eci_supervisor.observe.journal import Journal
 from eci_supervisor.policy.chosen import floor
@@ -51,12 +49,12 @@ class Parts:
 class Container:
     """`attached` is set once the container's init is known; `stopped` when somebody wants the supervisor to end."""
 
-    def __init__(self, directory: ContainerDir, state: ContainerState, creator_pid: int, parts: Parts) -> None:
+    def __init__(self, directory: ContainerDir, state: ContainerState, parts: Parts) -> None:
         self.state = state
         self.attached = trio.Event()
         self.stopped = trio.Event()
         self.init: OwnedFd | None = None
-        self._directory, self._creator_pid, self._parts = directory, creator_pid, parts
+        self._directory, self._parts = directory, parts
         self._turn = trio.Lock()
 
     async def resume(self) -> None:
@@ -83,7 +81,7 @@ class Container:
                 raise Refused(f"{self.state.id}: its init (pid {request.pid}) is gone")
             try:
                 await self._attach(request.pid, start)
-            except (OSError, MounterFailed, KeyError, ParseError, StateError) as error:
+            except (OSError, MounterFailed, KeyError, ValueError, TypeError) as error:
                 init.close()
                 raise Refused(f"{self.state.id}: attach: {error}") from error
             self.init = init
@@ -92,14 +90,12 @@ class Container:
     async def _attach(self, pid: int, start: int) -> None:
         """Lease first: from here on the range is taken as long as init lives, whatever comes of us. Raises OSError."""
         parts = self._parts
-        state = record.load(self._directory)  # create has completed it since we started
-        if state is None:
-            raise FileNotFoundError(ENOENT, "the container has been removed", self._directory.state)
+        state = self.state
         parts.leases.record_init(state.key, pid, start, self._cgroups(pid))
         await parts.mounter.container(pid)
         limits = {} if state.joined else counters(state.calls)  # of a user namespace that is another's, that one has decided
         await parts.mounter.write_sysctls((*parts.sysctls, *((name.encode(), b"%d" % limit) for name, limit in limits.items())))
-        await parts.mounter.attach_first(os.fsencode(state.rootfs), state.late_binds, state.cgroup_mount)
+        await parts.mounter.attach_first(os.fsencode(state.rootfs), record.load_late_binds(self._directory), state.cgroup_mount)
         if state.mode is Mode.SYSTEM:
             await parts.mounter.delegate_cgroup(pid, state.ids.start)
         parts.sampler.attach(pid)
@@ -112,7 +108,7 @@ class Container:
                               "apparmor": "dropped" if state.mode is Mode.SYSTEM else "the engine's"}, pid=pid)
 
     def _cgroups(self, pid: int) -> tuple[str, ...]:
-        creator = _read(f"/proc/{self._creator_pid}/cgroup") if self._creator_pid else b""
+        creator = _read(f"/proc/{self._parts.leases.of(self.state.key).creator_pid}/cgroup")
         return own_directories(_read(f"/proc/{pid}/cgroup"), creator, hierarchies(_read("/proc/self/mountinfo")))
 
     async def prove(self) -> None:
@@ -142,7 +138,10 @@ class Container:
         return {**self._parts.live(), "lease": self._lease()}
 
     def _lease(self) -> Mapping[str, object] | None:
-        return next((asdict(lease) for lease in self._parts.leases.listing() if lease.key == self.state.key), None)
+        try:
+            return asdict(self._parts.leases.of(self.state.key))
+        except KeyError:
+            return None
 
     async def events(self, request: Events) -> AsyncIterator[tuple[int, Mapping[str, object]]]:
         if request.follow:

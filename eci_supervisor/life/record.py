@@ -1,9 +1,12 @@
 """state.json on disk: read by everybody, replaced whole, so that a reader never sees half of one. And the policy beside it."""
+import json
 import os
+from collections.abc import Sequence
+from dataclasses import asdict
 
 from eci_supervisor.linux.paths import ContainerDir, StateDir
 from eci_supervisor.model.settings import DEFAULTS, Policy
-from eci_supervisor.model.state import ContainerState, StateError
+from eci_supervisor.model.state import ContainerState, LateBind, StateError
 from eci_supervisor.settings.wire import policy_from_bytes
 
 
@@ -32,6 +35,23 @@ def policy(directory: ContainerDir) -> Policy:
             return policy_from_bytes(file.read())
     except FileNotFoundError:
         return DEFAULTS
+
+
+def store_late_binds(directory: ContainerDir, binds: Sequence[LateBind]) -> None:
+    """Before the real runtime starts: the supervisor reads them when its hook runs."""
+    if binds:
+        fd = os.open(directory.late_binds, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(fd, "wb") as file:
+            file.write(json.dumps([asdict(bind) for bind in binds]).encode())
+
+
+def load_late_binds(directory: ContainerDir) -> tuple[LateBind, ...]:
+    """Raises ValueError, TypeError for anything that store_late_binds does not write; OSError."""
+    try:
+        with open(directory.late_binds, "rb") as file:
+            return tuple(LateBind(**bind) for bind in json.loads(file.read()))
+    except FileNotFoundError:
+        return ()
 
 
 def load_all(state_dir: StateDir) -> list[ContainerState]:

@@ -94,6 +94,11 @@ class ContainerDir:
         return f"{self.path}/config.json"
 
     @property
+    def late_binds(self) -> str:
+        """What create leaves to the hook to attach; absent where that is nothing."""
+        return f"{self.path}/late.json"
+
+    @property
     def notify_socket(self) -> str:
         """The seccomp listenerPath."""
         return f"{self.path}/notify.sock"

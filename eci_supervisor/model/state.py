@@ -73,7 +73,6 @@ class ContainerState:
     sysfs_read_only: bool = True
     cgroup_mount: bool = False
     sysctls: tuple[tuple[str, str], ...] = ()
-    late_binds: tuple[LateBind, ...] = ()
     overlay_work: str = ""
     joined: bool = False
     calls: CallRules = NO_RULES
@@ -94,7 +93,6 @@ class ContainerState:
             raw: dict[str, Any] = json.loads(text)
             raw["mode"] = Mode(raw["mode"])
             raw["ids"] = IdRange(**raw["ids"])
-            raw["late_binds"] = tuple(LateBind(**bind) for bind in raw["late_binds"])
             raw["sysctls"] = tuple((key, value) for key, value in raw["sysctls"])
             types = MountTypes(raw["calls"]["mount_types"]["allow"], tuple(raw["calls"]["mount_types"]["types"]))
             raw["calls"] = CallRules(**{**_tuples(raw["calls"]), "mount_types": types})

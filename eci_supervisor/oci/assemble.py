@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
+from eci_supervisor.life.record import store_late_binds
 from eci_supervisor.linux.mount_api import MS_BIND, mount
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.oci.call import Call
@@ -32,6 +33,7 @@ def assemble(call: Call, spec: Spec, ids: Identities, rootfs: str, state: Contai
         report.warning(warning)
     write_file(call.directory.config, rewritten(spec, plan(call, spec, ids, staged, state)).to_bytes())
     mount(call.directory.config, call.config, "", MS_BIND)
+    store_late_binds(call.directory, staged.late)
     return staged
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from eci_supervisor.control.protocol import Prove
 from eci_supervisor.forkserver import client
 from eci_supervisor.idmap.leases import Leases
-from eci_supervisor.life.record import load, store
+from eci_supervisor.life.record import store
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.oci import child
 from eci_supervisor.oci.ask import ask
@@ -41,7 +41,7 @@ class Making:
         self._spec = spec
         self._ids: Identities | None = None
         self._supervisor: socket.socket | None = None
-        self._supervised = False
+        self._ready = False
         self._staged: Staged | None = None
         self._started = False
 
@@ -57,17 +57,14 @@ class Making:
         if call.decided.rights is not None:
             self._await_supervisor()  # whose relay's socket is to be bound
         self._staged = assemble(call, spec, self._ids, rootfs, first, self.report)
-        self._await_supervisor()
-        state = load(call.directory)  # the supervisor has put itself into it, and writes no more until the hook has run
-        if state is None:
-            raise Refused("its directory was removed while it was being made")
-        store(call.directory, replace(state, rootfs=self._staged.rootfs, late_binds=self._staged.late))
+        if not self._ready:
+            client.wait_listening(self._supervisor)  # and no longer: what it has yet to do is done before the real runtime's hook asks
         give_stdio(call.caller, self._ids.range)
 
     def _await_supervisor(self) -> None:
-        """Raises ForkServerError."""
-        if self._supervisor is not None and not self._supervised:
-            self._supervised = True
+        """Raises ForkServerError, with its own words if it has failed."""
+        if self._supervisor is not None and not self._ready:
+            self._ready = True
             client.wait_ready(self._supervisor)
 
     def run_real(self, meanwhile: Callable[[], bool] | None = None) -> int:
@@ -75,6 +72,7 @@ class Making:
         self._started = True
         code = self.call.caller.run(meanwhile)
         if code != 0:
+            self._await_supervisor()
             with suppress(FileNotFoundError), open(f"{self.call.directory.path}/hook.error", encoding="utf-8", errors="replace") as file:
                 self.report.error(file.read().strip())
         return code
