@@ -9,6 +9,7 @@
  *        become, NUMBERS, words…       exec: we become the real runtime
  *        run, NUMBERS, words…          create, run: as our child; `ended, CODE` is our answer, and `exit` comes next
  *        version, THEIRS               from a server of another version
+ *        error, SENTENCE               we are nobody for whom it would do anything; as after `version`, Python has a look
  *
  * NUMBERS, with blanks between them, are where the descriptors belong that come with the packet; the words replace those of the command line
  * from the command on, unless there are none. Whoever of us two dies, the other ends as if it had been killed itself.
@@ -239,7 +240,7 @@ int call(const struct command_line *line, const char *real)
 	for (again = 0; again < 2; again++) {
 		alone = alone || (!unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL));
 		fd = alone ? asked(line, real) : -EPERM;	/* main says who may */
-		if (fd >= 0 && !receive(fd, &answer) && strcmp(answer.text, "version")) {
+		if (fd >= 0 && !receive(fd, &answer) && strcmp(answer.text, "version") && strcmp(answer.text, "error")) {
 			code = served(line, real, fd, &answer);
 			return code >= 0 ? code : exec_python(STEP("lost"), real, line->argv);
 		}

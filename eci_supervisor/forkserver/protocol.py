@@ -6,7 +6,7 @@
 | reclaim, VERSION, ROOT, ID   |                 | ok or error, SENTENCE                          |
 | watch, VERSION, KEY          | 2 fds           | ok or error, SENTENCE                          |
 | ping, VERSION                |                 | ok, PID of the server                          |
-| call, VERSION, REAL, FRONT   | its fds 0 to 2  | run or become, NUMBERS, WORD…, with fds; exit, CODE; EOF: it died |
+| call, VERSION, REAL, FRONT   | its fds 0 to 2  | run or become, NUMBERS, WORD…, with fds; exit, CODE; error, SENTENCE; EOF: it died |
 | ended, CODE: eci-runc's answer to run | |                                                 |
 
 Where the versions differ every request but ping is answered by version, THEIRS. The answer to spawn comes from the supervisor

@@ -14,7 +14,7 @@ from signal import SIGKILL
 from typing import NoReturn
 
 from eci_supervisor.forkserver import protocol
-from eci_supervisor.forkserver.protocol import Ended, Over, ProtocolError, Start
+from eci_supervisor.forkserver.protocol import Ended, Failed, Over, ProtocolError, Start
 from eci_supervisor.linux import namespaces
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.namespaces import CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUTS
@@ -34,6 +34,7 @@ class Caller:
         self.pid = peer_credentials(connection).pid
         self._connection = connection
         self._directory = OwnedFd(os.open(f"/proc/{self.pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
+        self._pids_are_ours = os.path.samestat(os.stat("ns/pid", dir_fd=self._directory.fileno()), os.stat("/proc/self/ns/pid"))
         self._replaced: dict[int, OwnedFd] = {}
         for number, fd in enumerate(stdio):
             os.dup2(fd.fileno(), number)
@@ -51,14 +52,17 @@ class Caller:
     def join(self) -> None:
         """Puts us where it is: its namespaces but those of ids, its root, its directory. Raises Refused, OSError."""
         check_process(self._read("status").decode("ascii", "replace"), self._read("uid_map").decode("ascii"))
-        if os.readlink("ns/pid", dir_fd=self._directory.fileno()) != os.readlink("/proc/self/ns/pid"):
-            raise Refused("eci-runc is called in another pid namespace than the fork server of this state directory: take another "
-                          "--state-dir there")
         with OwnedFd(os.pidfd_open(self.pid)) as process, self._path("root") as root, self._path("cwd") as directory:
             namespaces.setns(process.fileno(), JOINED)
             os.fchdir(root.fileno())
             os.chroot(".")
             os.fchdir(directory.fileno())
+
+    def check_pids(self) -> None:
+        """Raises Refused where its pids are others than ours, and so than the supervisor's."""
+        if not self._pids_are_ours:
+            raise Refused("eci-runc is called in another pid namespace than the fork server of this state directory: take another "
+                          "--state-dir there")
 
     def replace(self, number: int, fd: OwnedFd) -> None:
         """Has it put `fd` at `number`, which the real runtime inherits, before that starts."""
@@ -102,6 +106,11 @@ class Caller:
             os.dup2(null, number)
         self._replaced.clear()
         self._send(Over(code))
+        os._exit(0)
+
+    def refuse(self, sentence: str) -> NoReturn:
+        """Nothing is done for it: Python, with its own rights, will tell why."""
+        self._send(Failed(sentence))
         os._exit(0)
 
     def _send(self, packet: protocol.Answer) -> None:

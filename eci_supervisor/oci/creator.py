@@ -15,7 +15,7 @@ from eci_supervisor.oci.call import Call, call_of
 from eci_supervisor.oci.caller import Caller
 from eci_supervisor.oci.create import create, make
 from eci_supervisor.oci.exec_ import exec_
-from eci_supervisor.oci.refusals import check_command, check_spec
+from eci_supervisor.oci.refusals import Refused, check_command, check_spec
 from eci_supervisor.oci.report import Reporter
 from eci_supervisor.oci.run import run
 from eci_supervisor.oci.settled import settled
@@ -31,13 +31,17 @@ def main(connection: socket.socket, real: str, front: str, stdio: Sequence[Owned
     os.umask(UMASK)
     caller = Caller(connection, stdio)
     program, *words = caller.words()
+    try:
+        caller.join()
+    except (OSError, Refused) as error:  # who has not our rights is not written a log by us either: it says so itself
+        caller.refuse(str(error))
     caller.over(told(program, words, lambda line, report: done(caller, real, front, line, report)))
 
 
 def done(caller: Caller, real: str, front: str, line: CommandLine, report: Reporter) -> int:
     """The exit code. Raises what told() makes a sentence of."""
     check_command(line)
-    caller.join()
+    caller.check_pids()
     call = call_of(caller, real, front, line)
     if line.command == "exec":
         return exec_(call)

@@ -47,8 +47,8 @@ def lost() -> NoReturn:
     _, _, program, *words = sys.argv[1:]
 
     def says(line: CommandLine, _: Reporter) -> int:
-        raise Refused(f"the process of the fork server that carried it out has died, or a server cannot be asked: see "
-                      f"{StateDir(line.state_dir).fork_log}")
+        raise client.ForkServerError("the process of the fork server that carried it out has died, or a server cannot be asked: see "
+                                     f"{StateDir(line.state_dir).fork_log}")
 
     end(told(program, words, says))
 
