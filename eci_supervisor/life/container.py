@@ -2,6 +2,7 @@
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import asdict, dataclass, replace
+from errno import ESRCH
 from typing import Protocol
 
 import trio
@@ -109,6 +110,8 @@ class Container:
 
     def _cgroups(self, pid: int) -> tuple[str, ...]:
         creator = _read(f"/proc/{self._parts.leases.of(self.state.key).creator_pid}/cgroup")
+        if not creator:  # then nobody could tell the container's cgroups from those it was started in, and nobody waits for it
+            raise ProcessLookupError(ESRCH, "the eci-runc that makes it is gone")
         return own_directories(_read(f"/proc/{pid}/cgroup"), creator, hierarchies(_read("/proc/self/mountinfo")))
 
     async def prove(self) -> None:
