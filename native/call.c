@@ -116,7 +116,6 @@ int run_real(const char *real, char **argv, int creator)
 		else if (came.ssi_code <= 0)
 			kill(child, (int)came.ssi_signo);
 	}
-	close(sources[0].fd);
 	sigprocmask(SIG_SETMASK, &before, NULL);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
@@ -133,9 +132,8 @@ static int receive(int fd, struct answer *answer)
 	const struct cmsghdr *header;
 	ssize_t length;
 
-	do
-		length = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
-	while (length < 0 && errno == EINTR);
+	while ((length = recvmsg(fd, &message, MSG_CMSG_CLOEXEC)) < 0 && errno == EINTR)
+		;
 	if (length <= 0 || message.msg_flags & (MSG_TRUNC | MSG_CTRUNC))
 		return -EPIPE;
 	answer->end = answer->text + length;
@@ -246,8 +244,7 @@ int call(const struct command_line *line, const char *real)
 		}
 		if (fd >= 0)
 			close(fd);
-		code = again ? 0 : start_server(line, real);
-		if (code)
+		if (!again && (code = start_server(line, real)))
 			return code;
 	}
 	return exec_python(STEP("lost"), real, line->argv);
