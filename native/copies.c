@@ -98,10 +98,9 @@ int eci_open_tree(void *opaque)
 
 static bool is_context(int proc, const char *link)
 {
-	static const char name[] = "anon_inode:[fscontext]";
-	char text[sizeof(name)] = "";
+	char text[32] = "";
 
-	return readlinkat(proc, link, text, sizeof(text)) == sizeof(name) - 1 && !memcmp(text, name, sizeof(name) - 1);
+	return readlinkat(proc, link, text, sizeof(text) - 1) > 0 && !strcmp(text, "anon_inode:[fscontext]");
 }
 
 /* The context that the calling thread has under the request's number, as a descriptor of ours; in a child that is still the mounter.
@@ -185,25 +184,22 @@ int eci_fsmount(struct action *action)
 
 /* ---- the answer ---- */
 
-static void replace(int *kept, int *fd)
-{
-	if (*kept > 0)
-		close(*kept);
-	*kept = steal_fd(fd);
-}
-
 /* A detached tree can be attached as long as the descriptor is open that it was made with, which is ours. So these are kept, and the
  * oldest go: what was not attached by then can only be looked at. */
 static void keep(struct action *action)
 {
 	static int trees[GIVEN];
 	static unsigned int next;
+	bool again = !action->given && action->op == OP_FSMOUNT;
+	int *kept[] = { again ? &lost.tree : &trees[next++ % GIVEN], &lost.context }, *fds[] = { &action->tree, &action->context };
 
-	if (action->given || action->op != OP_FSMOUNT)
-		return replace(&trees[next++ % GIVEN], &action->tree);
-	replace(&lost.context, &action->context);
-	replace(&lost.tree, &action->tree);
-	lost.attributes = action->request->set;
+	for (int i = 0; i <= again; i++) {
+		if (*kept[i] > 0)
+			close(*kept[i]);
+		*kept[i] = steal_fd(fds[i]);
+	}
+	if (again)
+		lost.attributes = action->request->set;
 }
 
 /* Answers with a new descriptor of the caller's, or returns what is to be answered instead: -EMFILE, say. */

@@ -191,9 +191,9 @@ static int umount_tree(struct action *action, int target, const struct place *pl
 	int flags = (int)action->request->flags, ret;
 
 	for (int kind = 0; kind < TREES; kind++)
-		if (eci.first[kind].dev == place->dev && eci.first[kind].mount_id == place->mount_id)
+		if (flags & MNT_EXPIRE || (eci.first[kind].dev == place->dev && eci.first[kind].mount_id == place->mount_id))
 			return -EBUSY;
-	ret = flags & MNT_EXPIRE ? -EBUSY : no_foreign_mounts(action->caller, place);
+	ret = no_foreign_mounts(action->caller, place);
 	if (ret == 0)
 		ret = eci_id_valid(action->caller);
 	/* Lazily: its locked children would make it busy for ever. */
