@@ -6,7 +6,6 @@
 #include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 #include <sys/syscall.h>
 
@@ -127,10 +126,21 @@ int eci_take_context(const struct action *action)
 
 /* ---- fsopen and fsmount of procfs and sysfs ---- */
 
+/* A context of a file system whose name an admin's rule has judged. */
+static int open_context(void *opaque)
+{
+	struct action *action = opaque;
+	int ret = eci_become(action->caller);
+
+	return ret < 0 ? ret : (action->out = result(fsopen(action->strings[0][0], FSOPEN_CLOEXEC)));
+}
+
 /* A context made as the caller and for its namespaces, which we shall know again. Where the caller may not show those namespaces, the
  * kernel's own one will do: no superblock will come of it. */
 int eci_fsopen(struct action *action)
 {
+	if (*action->strings[0][0])
+		return eci_in_child(open_context, action, false);
 	action->out = eci_context(action->request->tree, action->caller->ns, action->caller, NULL);
 	action->not_tree = action->out < 0 && action->out != -EIO;
 	return action->out >= 0 ? result(fcntl(action->out, F_SETSIG, MARK)) : action->not_tree ? 0 : -EIO;

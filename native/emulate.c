@@ -7,7 +7,6 @@
 #include <linux/seccomp.h>
 #include <sched.h>
 #include <stdio.h>
-#include <sys/ioctl.h>
 #include <sys/mount.h>
 
 #include "mounter.h"
@@ -45,10 +44,8 @@ static int authority(const struct action *action)
 	const int *ns = action->caller->ns;
 	cleanup_fd int asked = -1;
 
-	if (action->tree < 0 && (asked = fsopen("tmpfs", FSOPEN_CLOEXEC)) < 0)
-		return -errno;
 	if (action->tree < 0)
-		return action->tree;
+		return (asked = fsopen("tmpfs", FSOPEN_CLOEXEC)) < 0 ? -errno : action->tree;
 	/* setns(2) asks for CAP_SYS_ADMIN in the namespace's owner, as the mount does; for a pid namespace nothing else happens to us. */
 	return result(action->request->tree == TREE_PROC ? setns(ns[NS_PID], CLONE_NEWPID) : setns(ns[NS_NET], CLONE_NEWNET));
 }
@@ -108,8 +105,19 @@ static void answer(struct action *action, int error, struct reply *reply)
 static int (*const CHILDREN[OPERATIONS])(void *) = {
 	[OP_MOUNT_TREE] = mount_tree, [OP_REMOUNT_BIND] = eci_act_on_tree, [OP_REMOUNT_SUPERBLOCK] = eci_act_on_tree,
 	[OP_UMOUNT_TREE] = eci_act_on_tree, [OP_SET_ATTRIBUTES] = eci_act_on_tree, [OP_BIND] = eci_bind, [OP_OPEN_TREE] = eci_open_tree,
-	[OP_RECONFIGURE] = eci_reconfigure,
+	[OP_RECONFIGURE] = eci_reconfigure, [OP_MOUNT_NEW] = eci_act_on_tree,
 };
+
+/* The file behind a descriptor of the caller's. -EBADF: there is none. */
+static int take(int *fd, uint32_t task, int number)
+{
+	char path[40];
+
+	eci_close(fd);
+	snprintf(path, sizeof(path), "%u/fd/%d", task, number);
+	*fd = openat(eci.proc, path, O_PATH | O_CLOEXEC);
+	return *fd < 0 ? -EBADF : 0;
+}
 
 /* Runs the child; a path that leads to a descriptor of the caller's own makes it come back for that, at most a few times. */
 static int run(struct action *action)
@@ -118,28 +126,13 @@ static int run(struct action *action)
 
 	for (int i = 0; i < REWALKS; i++) {
 		int ret = eci_in_child(CHILDREN[action->op], action, false);
-		char path[40];
 
 		if (ret != -WANT_OWN_FD)
 			return ret;
-		eci_close(&caller->own_fd);
-		snprintf(path, sizeof(path), "%u/fd/%d", caller->own_thread ? caller->tid : caller->tgid_in[0], caller->own_nr);
-		caller->own_fd = openat(eci.proc, path, O_PATH | O_CLOEXEC);
-		if (caller->own_fd < 0)
+		if (take(&caller->own_fd, caller->own_thread ? caller->tid : caller->tgid_in[0], caller->own_nr) < 0)
 			return -ENOENT;
 	}
 	return -ELOOP;
-}
-
-/* A path that starts at a directory of the caller's: from now on that is where it stands. -EBADF: it has no such descriptor. */
-static int start_at(struct caller *caller, int number)
-{
-	char path[40];
-
-	eci_close(&caller->cwd);
-	snprintf(path, sizeof(path), "%u/fd/%d", caller->tid, number);
-	caller->cwd = openat(eci.proc, path, O_PATH | O_CLOEXEC);
-	return caller->cwd < 0 ? -EBADF : eci_id_valid(caller);
 }
 
 static int emulate(struct action *action)
@@ -152,7 +145,9 @@ static int emulate(struct action *action)
 	if (action->op == OP_MOUNT_TREE)
 		action->tree = action->caller->caps & 1ULL << CAP_SYS_ADMIN ? eci_tree(request->tree, action->caller, action->strings[0][1],
 										       atime_attributes(request->flags)) : -EPERM;
-	if ((action->op == OP_OPEN_TREE || action->op == OP_SET_ATTRIBUTES) && request->fd >= 0 && start_at(action->caller, request->fd) < 0) {
+	/* A path that starts at a directory of the caller's: from now on that is where it stands. */
+	if ((action->op == OP_OPEN_TREE || action->op == OP_SET_ATTRIBUTES) && request->fd >= 0 &&
+	    (take(&action->caller->cwd, action->caller->tid, request->fd) < 0 || eci_id_valid(action->caller) < 0)) {
 		action->not_tree = true;
 		return 0;
 	}
@@ -163,8 +158,7 @@ void eci_emulate(const struct request *request, int notify, enum operation op, s
 {
 	static struct caller caller;
 	struct action action = { .caller = &caller, .request = request, .op = op, .strings = strings, .count = request->count, .tree = -1,
-				 .out = -1,
-				 .context = -1 };
+				 .out = -1, .context = -1 };
 	int ret;
 
 	caller = (struct caller){ .notify = notify, .id = request->id, .tid = request->pid, .proc = -1, .root = -1, .cwd = -1,

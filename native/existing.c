@@ -200,6 +200,17 @@ static int umount_tree(struct action *action, int target, const struct place *pl
 	return ret < 0 ? ret : fchdir(target) < 0 ? -errno : result(umount2(".", flags | MNT_DETACH));
 }
 
+/* A new mount of a file system whose name an admin's rule has judged: of the copies, on what the path led to. Relative layers of an overlay
+ * are not for here: we stand on the target. */
+static int mount_new(const struct action *action, int target)
+{
+	const char *const *what = action->strings[1];
+	int ret = eci_id_valid(action->caller);
+
+	return ret < 0 ? ret : fchdir(target) < 0 ? -errno :
+	       result(mount(what[0], ".", what[1], (unsigned long)action->request->flags, action->strings[0][1]));
+}
+
 int eci_act_on_tree(void *opaque)
 {
 	struct action *action = opaque;
@@ -211,6 +222,8 @@ int eci_act_on_tree(void *opaque)
 
 	if (ret == 0)
 		ret = target = eci_walk(action->caller, action->strings[0][0], !(action->request->flags & nofollow));
+	if (action->op == OP_MOUNT_NEW)
+		return ret < 0 ? ret : mount_new(action, target);
 	if (ret >= 0 && action->op == OP_UMOUNT_TREE)
 		target = topmost(steal_fd(&target));
 	if (ret >= 0)

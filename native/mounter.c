@@ -211,7 +211,8 @@ static int carry_out(const struct packet *packet, struct reply *reply)
 	case REQUEST_PROVE:
 		return eci_prove(reply);
 	case REQUEST_EMULATE:
-		if (!request->count || packet->fd < 0 || !request->pid || packet->what[0] < OP_MOUNT_TREE || packet->what[0] >= OPERATIONS)
+		if (!request->count || packet->fd < 0 || !request->pid || packet->what[0] < OP_MOUNT_TREE || packet->what[0] >= OPERATIONS ||
+		    (packet->what[0] == OP_MOUNT_NEW && request->count != 2))
 			return -EBADMSG;
 		eci_emulate(request, packet->fd, packet->what[0], strings, reply);
 		return reply->error;

@@ -52,7 +52,7 @@ enum tree_kind { TREE_PROC, TREE_SYSFS, TREES };
 /* A tunable is a node of the other FUSE superblock, and no more than a node once it is open. */
 enum cover { COVER_READONLY = 1, COVER_NODE, COVER_MASK, COVER_SELF, COVER_TUNABLE };
 enum operation { OP_MOUNT_TREE = 1, OP_REMOUNT_BIND, OP_REMOUNT_SUPERBLOCK, OP_UMOUNT_TREE, OP_BIND, OP_OPEN_TREE, OP_SET_ATTRIBUTES,
-		 OP_RECONFIGURE, OP_FSOPEN, OP_FSMOUNT, OPERATIONS };
+		 OP_RECONFIGURE, OP_FSOPEN, OP_FSMOUNT, OP_MOUNT_NEW, OPERATIONS };
 enum { REPLY_NOT_TREE = 1, REPLY_UNDONE = 2 };
 
 struct request {
@@ -115,7 +115,8 @@ struct caller {
 
 typedef const char *const (*strings_t)[2];
 
-/* A call in hand. strings[0] are the path and the options, or the source; the others are where a procfs or sysfs may be mounted. */
+/* A call in hand. strings[0] are the path and the options, or the source, or of fsopen(2) a type; strings[1] source
+ * and type of OP_MOUNT_NEW; the others are where a procfs or sysfs may be mounted. */
 struct action {
 	struct caller *caller;
 	const struct request *request;

@@ -7,7 +7,6 @@
 
 #include <linux/seccomp.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 

@@ -32,13 +32,4 @@ class CallRules:
     nested_user_namespaces: int = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Identities:
-    """What the paths of mount_sources and mount_targets were when the container was made: (st_dev, st_ino) each."""
-
-    sources: tuple[tuple[int, int], ...] = ()
-    targets: tuple[tuple[int, int], ...] = ()
-
-
 NO_RULES = CallRules()
-NOTHING_PROTECTED = Identities()

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, replace
 from enum import Enum
 from typing import Any
 
-from eci_supervisor.model.call_rules import NO_RULES, NOTHING_PROTECTED, CallRules, Identities, MountTypes
+from eci_supervisor.model.call_rules import NO_RULES, CallRules, MountTypes
 from eci_supervisor.model.ids import IdRange
 
 try:
@@ -51,8 +51,8 @@ class ContainerState:
     seccomp state; created: seconds since 1970; masked, read_only: the spec's paths; disks: its block
     devices as MAJOR:MINOR; sysfs_read_only: of the spec's mount of /sys;
     cgroup_mount: the spec mounts /sys/fs/cgroup; sysctls: to be written as container root; overlay_work: our work directory beside
-    the engine's, or ""; joined: the user namespace is another container's; calls: the admin's rules for system calls; protected: what
-    their sources and targets are; init_pid and init_start (clock ticks since boot, field 22
+    the engine's, or ""; joined: the user namespace is another container's; calls: the admin's rules for system calls;
+    init_pid and init_start (clock ticks since boot, field 22
     of /proc/PID/stat) are 0 until the runtime's hook has run; supervisor_pid and _start are 0 until it serves.
     """
 
@@ -76,7 +76,6 @@ class ContainerState:
     overlay_work: str = ""
     joined: bool = False
     calls: CallRules = NO_RULES
-    protected: Identities = NOTHING_PROTECTED
     init_pid: int = 0
     init_start: int = 0
     supervisor_pid: int = 0
@@ -96,7 +95,6 @@ class ContainerState:
             raw["sysctls"] = tuple((key, value) for key, value in raw["sysctls"])
             types = MountTypes(raw["calls"]["mount_types"]["allow"], tuple(raw["calls"]["mount_types"]["types"]))
             raw["calls"] = CallRules(**{**_tuples(raw["calls"]), "mount_types": types})
-            raw["protected"] = Identities(**{name: tuple((dev, ino) for dev, ino in pairs) for name, pairs in raw["protected"].items()})
             for name in ("masked", "read_only", "disks"):
                 raw[name] = tuple(raw[name])
             return cls(**raw)

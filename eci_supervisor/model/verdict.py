@@ -112,10 +112,29 @@ class Fsmount:
     attributes: int
 
 
-ByPath: TypeAlias = MountTree | RemountBind | RemountSuperblock | UmountTree | Bind
-ByDescriptor: TypeAlias = OpenTree | SetAttributes | Reconfigure | Fsopen | Fsmount  # the caller's, or one is given to it
+@dataclass(frozen=True, slots=True)
+class MountNew:
+    """mount(2) of a new file system with these copies, all of them."""
+
+    target: bytes
+    flags: int
+    options: bytes
+    source: bytes
+    fstype: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class FsopenOf:
+    """A descriptor of a context of the file system `name`, neither procfs nor sysfs."""
+
+    name: bytes
+    flags: int
+
+
+ByPath: TypeAlias = MountTree | RemountBind | RemountSuperblock | UmountTree | Bind | MountNew
+ByDescriptor: TypeAlias = OpenTree | SetAttributes | Reconfigure | Fsopen | FsopenOf | Fsmount  # the caller's, or one is given to it
 Effect: TypeAlias = ByPath | ByDescriptor
-REPEATABLE = (MountTree, Bind, OpenTree, Fsopen, Fsmount)  # undone, or handed out later, where the caller was gone: it calls again
+REPEATABLE = (MountTree, Bind, OpenTree, Fsopen, FsopenOf, Fsmount)  # undone or handed out later, where the caller was gone: it calls again
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,8 @@ from eci_supervisor.model.verdict import (
     Effect,
     Fsmount,
     Fsopen,
+    FsopenOf,
+    MountNew,
     MountTree,
     OpenTree,
     Reconfigure,
@@ -59,6 +61,7 @@ class Operation(IntEnum):
     RECONFIGURE = 8
     FSOPEN = 9
     FSMOUNT = 10
+    MOUNT_NEW = 11
 
 
 TREES: Final = (TreeKind.PROC, TreeKind.SYSFS)  # enum tree_kind is the index
@@ -125,7 +128,8 @@ def attach_request(rootfs: bytes, late: Sequence[LateBind], cgroup: bool) -> byt
 def emulate_request(effect: Effect, call: int, tid: int, trees: Sequence[bytes] = ()) -> bytes:
     """`call` is the notification id, `tid` the caller's thread in our pid namespace, `trees` where its superblock may be mounted."""
     operation, first, second, tree, flags, more = _operation(effect) if isinstance(effect, ByPath) else _by_descriptor(effect)
-    records = [(operation, first, second), *((0, path, b"") for path in trees)]
+    others = [(0, effect.source, effect.fstype)] if isinstance(effect, MountNew) else [(0, path, b"") for path in trees]
+    records = [(operation, first, second), *others]
     return request(Kind.EMULATE, records, tree=tree, call=call, flags=flags, pid=tid, more=more)
 
 
@@ -142,6 +146,8 @@ def _operation(effect: ByPath) -> Parts:
             return Operation.REMOUNT_SUPERBLOCK, target, options, 0, flags, NO_ATTRIBUTES
         case UmountTree(target, flags):
             return Operation.UMOUNT_TREE, target, b"", 0, flags, NO_ATTRIBUTES
+        case MountNew(target, flags, options):
+            return Operation.MOUNT_NEW, target, options, 0, flags, NO_ATTRIBUTES
         case Bind(source, target):
             return Operation.BIND, target, source, 0, 0, NO_ATTRIBUTES
         case _:
@@ -158,6 +164,8 @@ def _by_descriptor(effect: ByDescriptor) -> Parts:
             return Operation.RECONFIGURE, b"", b"", 0, 0, Attributes(context)
         case Fsopen(kind, flags):
             return Operation.FSOPEN, b"", b"", TREES.index(kind), flags, NO_ATTRIBUTES
+        case FsopenOf(name, flags):
+            return Operation.FSOPEN, name, b"", 0, flags, NO_ATTRIBUTES
         case Fsmount(context, flags, to_set):
             return Operation.FSMOUNT, b"", b"", 0, flags, Attributes(context, to_set)
         case _:

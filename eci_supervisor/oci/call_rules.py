@@ -1,26 +1,15 @@
-"""What the paths of the admin's rules for system calls are on this host."""
-import os
-from collections.abc import Iterable
+"""The admin's rules for system calls, as far as a container can be made that holds to them. Pure."""
+from dataclasses import replace
 
-from eci_supervisor.model.call_rules import CallRules, Identities
-from eci_supervisor.oci.spec import Spec
-
-
-def identities(calls: CallRules, spec: Spec, bundle: str) -> Identities:
-    """What sources and targets are as long as the container lives; a target that it has no volume at is nothing."""
-    volumes = {mount.destination.rstrip("/"): os.path.join(bundle, mount.source) for mount in spec.mounts if mount.is_bind}
-    targets = [volumes[target.rstrip("/")] for target in calls.mount_targets if target.rstrip("/") in volumes]
-    return Identities(_there(calls.mount_sources), _there(targets))
+from eci_supervisor.model.call_rules import CallRules
+from eci_supervisor.model.settings import Policy
+from eci_supervisor.oci.refusal import PolicyRefused
 
 
-def _there(paths: Iterable[str]) -> tuple[tuple[int, int], ...]:
-    return tuple(found for path in paths if (found := identity(path)))
-
-
-def identity(path: str) -> tuple[int, int] | None:
-    """None for what is not there: then no container has it either."""
-    try:
-        found = os.stat(path)
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    return found.st_dev, found.st_ino
+def enforced(policy: Policy) -> CallRules:
+    """The rules of a container. Raises PolicyRefused for a rule that nothing here holds to: better no container than one without it."""
+    for key, paths in (("mountSources", policy.calls.mount_sources), ("mountTargets", policy.calls.mount_targets)):
+        if paths:
+            raise PolicyRefused(f"enhanced container isolation: eci.syscalls.{key}: this version cannot hold to it, so no container is "
+                                "made: leave it empty", "settings.invalid", f"eci.syscalls.{key}")
+    return replace(policy.calls, nested_user_namespaces=policy.nested_user_namespaces)

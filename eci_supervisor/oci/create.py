@@ -21,7 +21,7 @@ from eci_supervisor.oci.ask import ask
 from eci_supervisor.oci.assemble import assemble
 from eci_supervisor.oci.bundle import root_directory
 from eci_supervisor.oci.call import Call, give_stdio
-from eci_supervisor.oci.call_rules import identities as identities_of
+from eci_supervisor.oci.call_rules import enforced
 from eci_supervisor.oci.claim import Claim, make_state_directory
 from eci_supervisor.oci.joins import Identities, identities
 from eci_supervisor.oci.plan import container_sysctls, mounts_cgroup, protected
@@ -150,12 +150,10 @@ def create(making: Making) -> int:
 
 def first_state(call: Call, spec: Spec, ids: Identities) -> ContainerState:
     covered = protected(spec, call.line.mode)
-    policy = call.decided.policy
-    calls = replace(policy.calls, nested_user_namespaces=policy.nested_user_namespaces)
     return ContainerState(
         key=call.key, id=call.line.id, root=call.root, bundle=call.bundle, mode=call.line.mode, ids=ids.range, token=os.urandom(16).hex(),
         real_runtime=call.runtime.path, audit_dir=call.line.audit_dir, created=time.time(), rootfs=call.state_dir.staged_rootfs,
         masked=covered.masked, read_only=covered.read_only, sysfs_read_only=covered.sysfs_read_only, cgroup_mount=mounts_cgroup(spec),
         disks=spec.disks,
         sysctls=container_sysctls(spec, ids.range), joined=bool(ids.joins),
-        calls=calls, protected=identities_of(calls, spec, call.bundle))
+        calls=enforced(call.decided.policy))

@@ -26,10 +26,7 @@ class Parts:
 def wanted(calls: CallRules) -> frozenset[Only]:
     """Which of the admin's rules there are."""
     there = {
-        Only.MKNOD: calls.mknod,
         Only.MOUNT_TYPES: calls.mount_types.allow or bool(calls.mount_types.types),
-        Only.MOUNT_SOURCES: bool(calls.mount_sources),
-        Only.MOUNT_TARGETS: bool(calls.mount_targets),
         Only.NAMESPACES: bool(calls.namespaces),
         Only.NESTED_DEPTH: calls.nested_depth < DEEPEST,
     }

@@ -80,10 +80,7 @@ Action: TypeAlias = Continue | Allow | Errno | Refuse | Ask | Sysinfo | Floor
 class Only(Enum):
     """The rule of the admin's without which a row is not there; the value is its key in `syscalls`."""
 
-    MKNOD = "mknod"
     MOUNT_TYPES = "mountTypes"
-    MOUNT_SOURCES = "mountSources"
-    MOUNT_TARGETS = "mountTargets"
     NAMESPACES = "namespaces"
     NESTED_DEPTH = "nestedDepth"
 

@@ -64,6 +64,8 @@ MOUNT = (
     Rule("mount.bind", "mount", Ask("bind", LOCK), when=_flags(INVALID | BIND, BIND),
          traps=(Masked(3, REMOUNT | BIND | REC, BIND),), reads=STRINGS, pages=DATA,
          why="above locked mounts it is made recursive: the kernel's EINVAL would break what binds a tree"),
+    Rule("mount.type", "mount", Ask("mount_type", TYPE), when=_flags(NEW, 0), reads=STRINGS, pages=DATA, only=(Only.MOUNT_TYPES,),
+         why="the admin has a rule for file system types: it is mounted as the copy says"),
     Rule("mount.new_tree", "mount", Ask("mount_tree"), when=_flags(NEW, 0), text=TREES, reads=STRINGS, pages=DATA,
          why="a new procfs or sysfs must be a locked tree with the virtual nodes"),
     Rule("mount.new", "mount", Continue(TYPE | REVEAL), when=_flags(NEW, 0),
@@ -86,6 +88,8 @@ MOUNT = (
 )
 
 MOUNT_API = (
+    Rule("fsopen.type", "fsopen", Ask("fsopen_type", TYPE), reads=(0,), only=(Only.MOUNT_TYPES,),
+         why="the admin has a rule for file system types: the context is of what the copy says"),
     Rule("fsopen.tree", "fsopen", Ask("fsopen", TYPE | REVEAL), text=CONTEXTS, reads=(0,),
          why="a context of a procfs or sysfs has to be known again when it is mounted"),
     Rule("fsopen", "fsopen", Continue(TYPE | REVEAL),

@@ -2,7 +2,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from errno import EIO, ENOSPC
+from errno import EIO, ENOSPC, EPERM
 from typing import Protocol, assert_never
 
 from eci_supervisor.model.call_rules import NO_RULES, CallRules
@@ -55,7 +55,7 @@ class Effects:
 
     async def _judge(self, thread: Answering, call: Call) -> None:
         try:
-            await self._carry_out(thread, call, decide(call))
+            await self._carry_out(thread, call, decide(call, self._calls))
         except MounterFailed:
             LOG.exception("call %d of thread %d", call.nr, call.tid)
             self._fail(thread, call, Done.MOUNTER)
@@ -97,7 +97,7 @@ class Effects:
             if may_continue:
                 self._continue(thread, call, outcome)
             else:
-                self._answer(thread, call, Done.DENIED, outcome.errno or EIO, outcome)
+                self._answer(thread, call, Done.DENIED, outcome.errno or EPERM, outcome)
         elif not outcome.undone:
             self._tell(call, Done.EMULATED, outcome.errno, outcome.pid or None, outcome.uid)
 

@@ -32,6 +32,7 @@ enum { SYS_OPEN_TREE = 428, SYS_FSCONFIG = 431, SYS_FSPICK = 433, SYS_MOUNT_SETA
 enum { CALLS = 200 };	/* at least, however slow the machine */
 #define FUSE_MAGIC 0x65735546
 #define PROC_MAGIC 0x9fa0
+#define RAMFS_MAGIC 0x858458f6
 
 static const char *said(long ret)
 {
@@ -114,6 +115,39 @@ static int flip_type(char **w)
 	over = 1;
 	pthread_join(thread, NULL);
 	printf("%s, without nodes %ld\n", trees ? "trees" : "no tree", raw);
+	return 0;
+}
+
+/* flip-denied SECONDS TARGET: mounts of a type that flips between tmpfs and ramfs, by both ways; how often each came of it. */
+static int flip_denied(char **w)
+{
+	pthread_t thread;
+	long calls = 0, ramfs = 0, tmpfs = 0;
+	double until = now() + atof(w[0]);
+
+	flips[0] = "tmpfs";
+	flips[1] = "ramfs";
+	strcpy(flipped, "tmpfs");
+	pthread_create(&thread, NULL, flip, NULL);
+	for (; now() < until || calls < CALLS; calls++) {
+		int context = (int)syscall(430 /* fsopen */, flipped, 0), mounted = -1;
+		struct statfs at;
+
+		if (context >= 0 && syscall(431 /* fsconfig */, context, 6 /* CREATE */, NULL, NULL, 0) == 0)
+			mounted = (int)syscall(432 /* fsmount */, context, 0, 0);
+		if (mounted >= 0 && fstatfs(mounted, &at) == 0)
+			*(at.f_type == RAMFS_MAGIC ? &ramfs : &tmpfs) += 1;
+		close(mounted);
+		close(context);
+		if (mount("x", w[1], flipped, 0, NULL) < 0)
+			continue;
+		if (statfs(w[1], &at) == 0)
+			*(at.f_type == RAMFS_MAGIC ? &ramfs : &tmpfs) += 1;
+		umount2(w[1], MNT_DETACH);
+	}
+	over = 1;
+	pthread_join(thread, NULL);
+	printf("%s, ramfs %ld\n", tmpfs ? "tmpfs" : "no tmpfs", ramfs);
 	return 0;
 }
 
@@ -348,7 +382,7 @@ static const struct {
 	int words;
 	int (*run)(char **words);
 } ATTACKS[] = {
-	{ "flip-target", 3, flip_target }, { "flip-type", 2, flip_type }, { "flip-cwd", 3, flip_cwd }, { "abis", 2, abis },
+	{ "flip-target", 3, flip_target }, { "flip-type", 2, flip_type }, { "flip-denied", 2, flip_denied }, { "flip-cwd", 3, flip_cwd }, { "abis", 2, abis },
 	{ "fuse-hang", 2, fuse_hang },
 	{ "locked", 2, locked }, { "handles", 0, handles },
 };

@@ -1,10 +1,11 @@
 """Handlers: copies in, the verdict the kernel's order of errors asks for out."""
 import dataclasses
 import struct
-from errno import EFAULT, EINVAL, ENAMETOOLONG, ENOENT
+from errno import EFAULT, EINVAL, ENAMETOOLONG, ENOENT, EPERM
 
 import pytest
 
+from eci_supervisor.model.call_rules import NO_RULES, CallRules, MountTypes
 from eci_supervisor.model.notification import Call, Text
 from eci_supervisor.model.tree import TreeKind
 from eci_supervisor.model.verdict import (
@@ -14,7 +15,9 @@ from eci_supervisor.model.verdict import (
     Emulate,
     Fsmount,
     Fsopen,
+    FsopenOf,
     KernelCheck,
+    MountNew,
     MountTree,
     OpenTree,
     Reconfigure,
@@ -22,10 +25,11 @@ from eci_supervisor.model.verdict import (
     RemountSuperblock,
     SetAttributes,
     UmountTree,
+    Verdict,
 )
 from eci_supervisor.policy.rule import Ask
 from eci_supervisor.policy.table import RULES
-from eci_supervisor.seccomp.handlers import decide
+from eci_supervisor.seccomp.handlers import decide as decide_by
 
 INDEX = {rule.name: number for number, rule in enumerate(RULES)}
 PROC = {0: Text(b"proc"), 1: Text(b"/t"), 2: Text(b"proc"), 4: Text(b"hidepid=2")}
@@ -36,6 +40,10 @@ def call(rule: str, texts: dict[int, Text], *args: int) -> Call:
     first, second, third, fourth = (*args, 0, 0, 0, 0)[:4]
     return Call(
         id=1, tid=2, arch=0xC000003E, nr=165, args=(first, second, third, fourth, 0, 0), ip=3, rule=INDEX[rule], texts=texts, received_ns=4)
+
+
+def decide(made: Call, rules: CallRules = NO_RULES) -> Verdict:
+    return decide_by(made, rules)
 
 
 def test_a_new_procfs_is_made_by_us_and_never_continued() -> None:
@@ -130,3 +138,44 @@ def test_whatever_is_asked_has_its_strings_copied() -> None:
     assert {(rule.call, rule.reads) for rule in asked} == {
         ("mount", (0, 1, 2, 4)), ("umount2", (0,)), ("umount", (0,)), ("open_tree", (1,)), ("open_tree_attr", (1, 3)),
         ("mount_setattr", (1, 3)), ("fsconfig", ()), ("fsopen", (0,)), ("fsmount", ()), ("unshare", ()), ("clone", ())}
+
+
+NO_OVERLAY = CallRules(mount_types=MountTypes(types=("overlay", "proc")))
+ONLY_TMPFS = CallRules(mount_types=MountTypes(allow=True, types=("tmpfs", "fuse")))
+
+
+def new(fstype: bytes, options: bytes = b"") -> Call:
+    return call("mount.type", {0: Text(b"source"), 1: Text(b"/t"), 2: Text(fstype), 4: Text(options)}, 0, 0, 0, 0xC0ED0001)
+
+
+@pytest.mark.parametrize(("rules", "fstype", "denied"), [
+    (NO_OVERLAY, b"overlay", True), (NO_OVERLAY, b"proc", True), (NO_OVERLAY, b"overlay.x", True), (NO_OVERLAY, b"tmpfs", False),
+    (NO_OVERLAY, b"nosuch", False), (ONLY_TMPFS, b"tmpfs", False), (ONLY_TMPFS, b"fuse.sshfs", False), (ONLY_TMPFS, b"ramfs", True),
+    (ONLY_TMPFS, b"sysfs", True), (ONLY_TMPFS, b"\xff", True),
+])  # fmt: skip
+def test_a_rule_for_types_judges_the_copy_and_has_it_mounted(rules: CallRules, fstype: bytes, denied: bool) -> None:
+    made = Emulate(MountNew(b"/t", 1, b"o", b"source", fstype))
+    assert decide(new(fstype, b"o"), rules) == (Deny(EPERM) if denied else made)
+    given = Emulate(FsopenOf(fstype, 1))
+    assert decide(call("fsopen.type", {0: Text(fstype)}, 0, 1), rules) == (Deny(EPERM) if denied else given)
+
+
+def test_a_tree_stays_a_tree_under_a_rule_for_types() -> None:
+    others = CallRules(mount_types=MountTypes(types=("overlay",)))
+    assert decide(new(b"proc"), others) == Emulate(MountTree(TreeKind.PROC, b"/t", 1, b""))
+    assert decide(call("fsopen.type", {0: Text(b"sysfs")}, 0, 1), others) == Emulate(Fsopen(TreeKind.SYSFS, 1))
+
+
+def test_nothing_is_continued_that_memory_decides_under_a_rule_for_types() -> None:
+    assert decide(call("fsopen.type", {0: Text(b"", EFAULT)}, 0, 1), NO_OVERLAY) == Deny(EFAULT)
+    assert decide(call("fsopen.type", {0: Text(b"a" * 4096, ENAMETOOLONG)}, 0, 1), NO_OVERLAY) == Deny(EINVAL)
+    assert decide(call("fsopen.type", {0: NULL}, 0, 0), NO_OVERLAY) == Deny(EFAULT)
+    assert isinstance(decide(call("fsopen.type", {0: Text(b"overlay")}, 0, 2), NO_OVERLAY), Continue)  # EINVAL, by register
+    assert decide(call("mount.type", PROC | {2: Text(b"", EFAULT)}), NO_OVERLAY) == Deny(EFAULT)
+    assert isinstance(decide(call("mount.type", PROC | {2: NULL}), NO_OVERLAY), Continue)  # the same
+
+
+def test_layers_of_an_overlay_that_depend_on_where_one_stands() -> None:
+    other = CallRules(mount_types=MountTypes(types=("fuse",)))
+    assert isinstance(decide(new(b"overlay", b"lowerdir=/a:/b::/c,upperdir=/u,workdir=/w,userxattr"), other), Emulate)
+    assert decide(new(b"overlay", b"lowerdir=/a:b,upperdir=/u,workdir=/w"), other) == Deny(EPERM)

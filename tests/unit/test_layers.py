@@ -27,7 +27,7 @@ ADAPTERS = {
     "life.vetting",
     "mounts.mounter",
     "observe.audit", "observe.journal", "observe.refusals",
-    "oci.ask", "oci.assemble", "oci.bundle", "oci.call", "oci.call_rules", "oci.caller", "oci.child", "oci.claim", "oci.create",
+    "oci.ask", "oci.assemble", "oci.bundle", "oci.call", "oci.caller", "oci.child", "oci.claim", "oci.create",
     "oci.creator", "oci.decided", "oci.exec_", "oci.features", "oci.joins", "oci.mountpoints", "oci.recorded", "oci.report",
     "oci.restricted", "oci.rootfs", "oci.run", "oci.settled", "oci.sources", "oci.stage", "oci.told", "oci.undo",
     "procfs.accounts_family", "procfs.cpu_family", "procfs.fuse_library", "procfs.load_family", "procfs.native", "procfs.numa_family",
