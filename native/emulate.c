@@ -115,8 +115,7 @@ static int take(int *fd, uint32_t task, int number)
 
 	eci_close(fd);
 	snprintf(path, sizeof(path), "%u/fd/%d", task, number);
-	*fd = openat(eci.proc, path, O_PATH | O_CLOEXEC);
-	return *fd < 0 ? -EBADF : 0;
+	return (*fd = openat(eci.proc, path, O_PATH | O_CLOEXEC)) < 0 ? -EBADF : 0;
 }
 
 /* Runs the child; a path that leads to a descriptor of the caller's own makes it come back for that, at most a few times. */
@@ -162,8 +161,9 @@ void eci_emulate(const struct request *request, int notify, enum operation op, s
 	int ret;
 
 	caller = (struct caller){ .notify = notify, .id = request->id, .tid = request->pid, .proc = -1, .root = -1, .cwd = -1,
-				  .ns = { -1, -1, -1, -1, -1, -1 }, .own_fd = -1 };
-	ret = eci_look(&caller, 1U << NS_USER | 1U << NS_MNT | 1U << NS_PID | 1U << NS_NET);
+				  .ns = { -1, -1, -1, -1, -1, -1, -1 }, .own_fd = -1 };
+	ret = eci_look(&caller, 1U << NS_USER | 1U << NS_MNT | 1U << NS_PID | 1U << NS_NET |
+				(op == OP_MOUNT_NEW || op == OP_FSOPEN ? 1U << NS_IPC | 1U << NS_CGROUP : 0));
 	reply->uid = caller.uid[1];
 	reply->pid = caller.tgid_in[0];
 	if (ret == 0)

@@ -204,11 +204,10 @@ static int umount_tree(struct action *action, int target, const struct place *pl
  * are not for here: we stand on the target. */
 static int mount_new(const struct action *action, int target)
 {
-	const char *const *what = action->strings[1];
 	int ret = eci_id_valid(action->caller);
 
-	return ret < 0 ? ret : fchdir(target) < 0 ? -errno :
-	       result(mount(what[0], ".", what[1], (unsigned long)action->request->flags, action->strings[0][1]));
+	return ret < 0 ? ret : fchdir(target) < 0 ? -errno : result(mount(action->strings[1][0], ".", action->strings[1][1],
+									   (unsigned long)action->request->flags, action->strings[0][1]));
 }
 
 int eci_act_on_tree(void *opaque)

@@ -141,7 +141,7 @@ int eci_id_valid(const struct caller *caller)
 /* Opens those of a task's namespaces that `which` has the bit 1 << NS_* of. */
 int eci_open_namespaces(int proc, int *ns, unsigned int which)
 {
-	static const char *const paths[NAMESPACES] = { "ns/user", "ns/mnt", "ns/pid", "ns/net", "ns/ipc", "ns/uts" };
+	static const char *const paths[NAMESPACES] = { "ns/user", "ns/mnt", "ns/pid", "ns/net", "ns/ipc", "ns/uts", "ns/cgroup" };
 
 	for (int i = 0; i < NAMESPACES; i++)
 		if (which & 1U << i && (ns[i] = openat(proc, paths[i], O_RDONLY | O_CLOEXEC)) < 0)
@@ -244,6 +244,9 @@ int eci_become(const struct caller *caller)
 	syscall(SYS_setfsuid, caller->uid[3]);
 	prctl(PR_SET_PDEATHSIG, SIGKILL);	/* a change of ids clears it, */
 	prctl(PR_SET_DUMPABLE, 0);		/* and sets this to fs.suid_dumpable */
+	for (int i = NS_IPC; i < NAMESPACES; i++)	/* what mqueue and cgroup file systems are of, where they may be asked for */
+		if (caller->ns[i] >= 0 && setns(caller->ns[i], 0) < 0)
+			return -errno;
 	if (setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 || setns(caller->ns[NS_MNT], CLONE_NEWNS) < 0 || fchdir(caller->root) < 0 ||
 	    chroot(".") < 0 || fchdir(caller->cwd) < 0)
 		return -errno;

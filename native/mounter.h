@@ -78,7 +78,7 @@ _Static_assert(sizeof(struct request) == 64 && sizeof(struct record) == 12 && si
 
 /* ---- State ---- */
 
-enum ns { NS_USER, NS_MNT, NS_PID, NS_NET, NS_IPC, NS_UTS, NAMESPACES };
+enum ns { NS_USER, NS_MNT, NS_PID, NS_NET, NS_IPC, NS_UTS, NS_CGROUP, NAMESPACES };
 
 struct plan {
 	struct entry {

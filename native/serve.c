@@ -18,7 +18,6 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/timerfd.h>
-#include <time.h>
 
 #define END_SIGNAL (SIGRTMIN + 5)
 #define STACK_BYTES (128u << 10)

@@ -37,15 +37,17 @@ def test_77_denied_types_by_both_ways(ruled: Container) -> None:
 def test_77_other_types_are_as_without_the_rule(ruled: Container) -> None:
     """Emulated with the copies: options, flags, source, relative targets, errors."""
     lines = probed(
-        ruled, "unshare mnt", "mount name /t tmpfs ro+nosuid size=64k,mode=700", "statfs /t", "open /t/x w", "umount /t", "chdir /home",
+        ruled, "unshare mnt", "mount name /t tmpfs ro+nosuid size=64k,mode=700", "statfs /t", "mknod /t/x c 0 0", "umount /t",
+            "chdir /home",
         "mount - user tmpfs -", "statfs /home/user", "umount /home/user", "mount x /t tmpfs - bogus=1", "mount x /t nosuch -",
         "mount x /none tmpfs -", "mount x /etc/passwd tmpfs -", "mount x /t - -", "mount x /t ext4 -", "fsopen tmpfs", "fsopen nosuch",
-        "mount proc /t proc -", "statfs /t/uptime", "umount /t", "fsopen proc", "unshare ipc", "mount m /t mqueue -")
+        "mount proc /t proc -", "statfs /t/uptime", "umount /t", "fsopen proc", "unshare ipc+cgroup",
+        "mount m /t mqueue -", "mount c /t cgroup2 -")
     assert lines == [
-        "unshare: OK", "mount: OK", f"/t is {TMPFS_MAGIC}", "statfs: OK", "open: EROFS", "umount: OK", "chdir: OK", "mount: OK",
+        "unshare: OK", "mount: OK", f"/t is {TMPFS_MAGIC}", "statfs: OK", "mknod: EROFS", "umount: OK", "chdir: OK", "mount: OK",
         f"/home/user is {TMPFS_MAGIC}", "statfs: OK", "umount: OK", "mount: EINVAL", "mount: ENODEV", "mount: ENOENT", "mount: ENOTDIR",
         "mount: EINVAL", "mount: EPERM", "fsopen: OK", "fsopen: ENODEV", "mount: OK", f"/t/uptime is {FUSE_MAGIC}", "statfs: OK",
-        "umount: OK", "fsopen: OK", "unshare: OK", "mount: OK"]
+        "umount: OK", "fsopen: OK", "unshare: OK", "mount: OK", "mount: OK"]
     mounted = ruled.sh("mount -t tmpfs -o size=64k,nodev,noatime name /t && grep ' /t ' /proc/self/mountinfo; umount /t").ok().out
     assert "nodev,noatime" in mounted
     assert "tmpfs name rw,size=64k" in mounted
