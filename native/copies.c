@@ -68,10 +68,8 @@ int eci_bind(void *opaque)
 	if (ret < 0)
 		return handed_back(action, ret);
 	ret = eci_place(target, &at);
-	if (ret == 0 && !at.directory)
-		ret = -ENOTDIR;
 	if (ret == 0)
-		ret = eci_id_valid(action->caller);
+		ret = at.directory ? eci_id_valid(action->caller) : -ENOTDIR;
 	if (ret == 0)
 		ret = result(move_mount(action->tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 	action->attached = ret == 0;

@@ -59,18 +59,14 @@ static int mount_tree(void *opaque)
 
 	if (ret == 0)
 		ret = target = eci_walk(action->caller, action->strings[0][0], true);
-	if (ret >= 0)
-		ret = eci_place(target, &at);
-	if (ret >= 0)
+	if (ret >= 0 && (ret = eci_place(target, &at)) >= 0)
 		ret = authority(action);
 	if (ret >= 0 && !at.directory)
 		ret = -ENOTDIR;
 	/* move_mount(2) does not ask: the same superblock twice on one place, which sysfs always is. */
 	if (ret >= 0 && at.mount_root && eci_place(action->tree, &ours) == 0 && ours.dev == at.dev)
 		ret = -EBUSY;
-	if (ret >= 0)
-		ret = eci_set_flags(action->tree, callers_attributes(action->request->flags));
-	if (ret >= 0)
+	if (ret >= 0 && (ret = eci_set_flags(action->tree, callers_attributes(action->request->flags))) >= 0)
 		ret = eci_id_valid(action->caller);
 	if (ret >= 0)
 		ret = result(move_mount(action->tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));

@@ -133,9 +133,7 @@ int eci_reconfigure(void *opaque)
 		return ret;
 	see_others(action);
 	ret = eci_id_valid(action->caller);
-	if (ret == 0)
-		ret = result(fsconfig(context, CMD_RECONFIGURE, NULL, NULL, 0));
-	return reconcile_seen(ret);
+	return reconcile_seen(ret < 0 ? ret : result(fsconfig(context, CMD_RECONFIGURE, NULL, NULL, 0)));
 }
 
 /* ---- umount of a tree ---- */
