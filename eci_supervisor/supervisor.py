@@ -110,7 +110,7 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
         stack.callback(nodes.close)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ends.on_signal, signal.SIGTERM, nursery.cancel_scope)
-            mounter = LastingMounter(nodes.mountpoint, nodes.plans, journal, log)
+            mounter = stack.enter_context(closing(LastingMounter(nodes.mountpoint, nodes.plans, journal, log)))
             async with trio.open_nursery() as starting:  # at once: each waits for a process or a thread
                 starting.start_soon(nursery.start, nodes.serve)
                 starting.start_soon(nursery.start, mounter.run)

@@ -69,7 +69,7 @@ int eci_bind(void *opaque)
 		return handed_back(action, ret);
 	ret = eci_place(target, &at);
 	if (ret == 0)
-		ret = at.directory ? eci_id_valid(action->caller) : -ENOTDIR;
+		ret = at.directory ? eci_id_valid(action->caller->notify, action->caller->id) : -ENOTDIR;
 	if (ret == 0)
 		ret = result(move_mount(action->tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 	action->attached = ret == 0;
@@ -116,7 +116,7 @@ int eci_take_context(const struct action *action)
 			  syscall(SYS_kcmp, caller->tid, caller->tgid_in[0], KCMP_FILES, 0, 0) == 0))	/* an older kernel, a shared table */
 		pidfd = (int)syscall(SYS_pidfd_open, caller->tgid_in[0], 0);
 	context = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, action->request->fd, 0);
-	if (context < 0 || eci_id_valid(caller) < 0)
+	if (context < 0 || eci_id_valid(caller->notify, caller->id) < 0)
 		return -EIO;
 	snprintf(link, sizeof(link), "self/fd/%d", context);
 	return is_context(eci.proc, link) ? steal_fd(&context) : -EINVAL;

@@ -62,6 +62,7 @@ enum eci_action {
 	ECI_ERRNO,		/* the call fails with the row's error */
 	ECI_ASK,		/* copied and handed on to Python */
 	ECI_SYSINFO,		/* written from the container's sample: sysinfo.c */
+	ECI_MOUNT,		/* done by lane.c where it is the usual mount, else as ECI_ASK */
 };
 
 /* One row of a policy; the first that fits wins. */
@@ -122,6 +123,7 @@ enum eci_verdict {
 	ECI_DENIED,
 	ECI_EMULATED,
 	ECI_FAILED,		/* our own failure: no row, no room, a stuck read, a dead mounter */
+	ECI_MOUNTED = 7,	/* by lane.c; 4 to 6 are Python's: seccomp/ring.py */
 };
 
 struct eci_event {
@@ -171,8 +173,8 @@ struct eci_machine {
 void eci_machine_set(struct eci_machine *machine, const struct eci_sysinfo *now);
 
 struct eci_server;
-int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine, int event_fd,
-		    int timer_fd, struct eci_server **result);
+int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine, int lane_fd,
+		    int event_fd, int timer_fd, struct eci_server **result);
 int eci_serve_take(struct eci_server *server, struct eci_call *call);
 int eci_serve_done(struct eci_server *server);
 int eci_serve_end(struct eci_server *server);
@@ -208,6 +210,8 @@ struct eci_flood {
 	uint32_t previous_tid, calls;
 };
 void eci_flood_rest(struct eci_flood *flood, const struct eci_call *call, int asked);
+void eci_tell_texts(const struct eci_call *call, struct eci_event *event);
+uint64_t eci_mount_flags(uint64_t flags);
 
 /* One string to be read: `address` of the caller into `bytes`, as ECI_TEXT_BYTES says. */
 struct eci_read {

@@ -67,7 +67,7 @@ static int mount_tree(void *opaque)
 	if (ret >= 0 && at.mount_root && eci_place(action->tree, &ours) == 0 && ours.dev == at.dev)
 		ret = -EBUSY;
 	if (ret >= 0 && (ret = eci_set_flags(action->tree, callers_attributes(action->request->flags))) >= 0)
-		ret = eci_id_valid(action->caller);
+		ret = eci_id_valid(action->caller->notify, action->caller->id);
 	if (ret >= 0)
 		ret = result(move_mount(action->tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 	action->attached = ret == 0;
@@ -142,7 +142,7 @@ static int emulate(struct action *action)
 										       atime_attributes(request->flags)) : -EPERM;
 	/* A path that starts at a directory of the caller's: from now on that is where it stands. */
 	if ((action->op == OP_OPEN_TREE || action->op == OP_SET_ATTRIBUTES) && request->fd >= 0 &&
-	    (take(&action->caller->cwd, action->caller->tid, request->fd) < 0 || eci_id_valid(action->caller) < 0)) {
+	    (take(&action->caller->cwd, action->caller->tid, request->fd) < 0 || eci_id_valid(action->caller->notify, action->caller->id) < 0)) {
 		action->not_tree = true;
 		return 0;
 	}

@@ -113,7 +113,7 @@ static int remount(struct action *action, int target)
 
 	see_others(action);
 	see(fcntl(target, F_DUPFD_CLOEXEC, 0));
-	ret = eci_id_valid(action->caller);
+	ret = eci_id_valid(action->caller->notify, action->caller->id);
 	if (ret == 0 && action->op == OP_SET_ATTRIBUTES)
 		ret = result(mount_setattr(target, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
 	else if (ret == 0)
@@ -132,7 +132,7 @@ int eci_reconfigure(void *opaque)
 	if (ret < 0)
 		return ret;
 	see_others(action);
-	ret = eci_id_valid(action->caller);
+	ret = eci_id_valid(action->caller->notify, action->caller->id);
 	return reconcile_seen(ret < 0 ? ret : result(fsconfig(context, CMD_RECONFIGURE, NULL, NULL, 0)));
 }
 
@@ -193,7 +193,7 @@ static int umount_tree(struct action *action, int target, const struct place *pl
 			return -EBUSY;
 	ret = no_foreign_mounts(action->caller, place);
 	if (ret == 0)
-		ret = eci_id_valid(action->caller);
+		ret = eci_id_valid(action->caller->notify, action->caller->id);
 	/* Lazily: its locked children would make it busy for ever. */
 	return ret < 0 ? ret : fchdir(target) < 0 ? -errno : result(umount2(".", flags | MNT_DETACH));
 }
@@ -202,7 +202,7 @@ static int umount_tree(struct action *action, int target, const struct place *pl
  * are not for here: we stand on the target. */
 static int mount_new(const struct action *action, int target)
 {
-	int ret = eci_id_valid(action->caller);
+	int ret = eci_id_valid(action->caller->notify, action->caller->id);
 
 	return ret < 0 ? ret : fchdir(target) < 0 ? -errno : result(mount(action->strings[1][0], ".", action->strings[1][1],
 									   (unsigned long)action->request->flags, action->strings[0][1]));

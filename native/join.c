@@ -131,11 +131,9 @@ int eci_in_child(int (*run)(void *arg), void *arg, bool newborn)
 	return -EIO;
 }
 
-int eci_id_valid(const struct caller *caller)
+int eci_id_valid(int notify, uint64_t id)
 {
-	uint64_t id = caller->id;
-
-	return result(ioctl(caller->notify, SECCOMP_IOCTL_NOTIF_ID_VALID, &id));
+	return result(ioctl(notify, SECCOMP_IOCTL_NOTIF_ID_VALID, &id));
 }
 
 /* Opens those of a task's namespaces that `which` has the bit 1 << NS_* of. */
@@ -188,12 +186,12 @@ static int read_status(struct caller *caller)
 /* -EACCES for a caller under an LSM label that is not ours: its profile may say `deny mount`, and the kernel would ask ours. */
 static int same_label(const struct caller *caller)
 {
-	cleanup_fd int fd = eci.label[0] ? openat(caller->proc, "attr/current", O_RDONLY | O_CLOEXEC) : -1;
-	char label[sizeof(eci.label)] = "";
+	cleanup_fd int fd = eci.spare.label[0] ? openat(caller->proc, "attr/current", O_RDONLY | O_CLOEXEC) : -1;
+	char label[sizeof(eci.spare.label)] = "";
 
-	if (!eci.label[0])
+	if (!eci.spare.label[0])
 		return 0;
-	return fd < 0 || read(fd, label, sizeof(label) - 1) < 0 || strcmp(label, eci.label) ? -EACCES : 0;
+	return fd < 0 || read(fd, label, sizeof(label) - 1) < 0 || strcmp(label, eci.spare.label) ? -EACCES : 0;
 }
 
 /* Takes hold of the blocked thread: look first, then ask whether the notification still stands. -ENOENT: it is gone. */
@@ -211,7 +209,7 @@ int eci_look(struct caller *caller, unsigned int which)
 	if (caller->root < 0 || caller->cwd < 0 || read_status(caller) < 0)
 		return -ENOENT;
 	ret = same_label(caller);
-	return eci_id_valid(caller) < 0 ? -ENOENT : ret;
+	return eci_id_valid(caller->notify, caller->id) < 0 ? -ENOENT : ret;
 }
 
 void eci_forget(struct caller *caller)

@@ -1,9 +1,10 @@
-/* eci-mounter SOCKET NODES: where it starts, and the loop that takes requests, checks them again and hands them on.
+/* eci-mounter SOCKET LANE NODES: where it starts, and the loop that takes requests, checks them again and hands them on.
  *
  * Its sender parses hostile input, so nothing of a request is believed: sizes, terminators, kinds and order are tested here, and each
  * operation says where it is carried out why it cannot hurt the host. A packet that does not pass is answered EBADMSG and changes nothing.
  */
 #include <linux/securebits.h>
+#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -17,7 +18,7 @@
 
 #include "mounter.h"
 
-enum { PACKET_MAX = 128 * 1024, RECORDS_MAX = 1024 };
+enum { PACKET_MAX = 128 * 1024, RECORDS_MAX = 1024, IDLE_MS = 10 };
 
 struct mounter eci = { .init = -1 };
 
@@ -57,6 +58,8 @@ static void make_home(int from)
 	     umount2(".", MNT_DETACH) == 0 && chdir("/") == 0, "a root of our own");
 	must(chmod("/", 0755) == 0 && mkdir("/proc", 0555) == 0 && mkdir("/nodes", 0555) == 0 && mkdir("/tree", 0555) == 0 &&
 	     mkdir("/directory", 0555) == 0 && (file = open("/file", O_CREAT | O_CLOEXEC, 0444)) >= 0, "what is in it");
+	must(mkdir("/tree/0", 0555) == 0 && mkdir("/tree/1", 0555) == 0 && mkdir("/tree/2", 0555) == 0 && mkdir("/tree/3", 0555) == 0,
+	     "places for trees");
 	must(mount_new("proc", "/proc", plain), "a procfs of our own");
 	must(eci_attributes(nodes, "", plain, 0, AT_RECURSIVE) == 0 && move_mount(nodes, "", AT_FDCWD, "/nodes", MOVE_MOUNT_F_EMPTY_PATH) == 0, "nodes");
 	must(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0, "a read-only root");
@@ -83,8 +86,8 @@ static void make_stage(bool without_pidns)
 	context = fsopen("proc", FSOPEN_CLOEXEC);
 	eci.has_pidns = !without_pidns && fsconfig(context, FSCONFIG_FD, "pidns", NULL, eci.home_pid) == 0;
 	label = open("/proc/self/attr/current", O_RDONLY | O_CLOEXEC);
-	if (label < 0 || read(label, eci.label, sizeof(eci.label) - 1) < 0)
-		eci.label[0] = 0;
+	if (label < 0 || read(label, eci.spare.label, sizeof(eci.spare.label) - 1) < 0)
+		eci.spare.label[0] = 0;
 }
 
 /* ---- requests ---- */
@@ -147,7 +150,6 @@ static int plan(const struct packet *packet, struct reply *reply)
 
 	if (!request->count || request->count > MAX_ENTRIES)
 		return -EBADMSG;
-	eci_spare_drop();
 	for (; to->count; to->count--)
 		eci_close(&to->entries[to->count - 1].node);
 	to->read_only = request->flags & 1;
@@ -177,7 +179,9 @@ static int plan(const struct packet *packet, struct reply *reply)
 /* Takes hold of a container by its init, once. Cannot hurt the host: descriptors are opened, nothing is entered. */
 static int container(const struct request *request)
 {
-	char path[16];
+	cleanup_fd int map = -1;
+	char path[16], text[64] = "";
+	struct stat st;
 	int ret;
 
 	if (eci.init >= 0 || !request->pid)
@@ -186,7 +190,16 @@ static int container(const struct request *request)
 	ret = eci.init = result(openat(eci.proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC));
 	if (ret >= 0)
 		ret = eci.init_root = result(openat(eci.init, "root", O_PATH | O_DIRECTORY | O_CLOEXEC));
-	return ret < 0 ? ret : eci_open_namespaces(eci.init, eci.ns, (1U << NAMESPACES) - 1);
+	if (ret >= 0)
+		ret = eci_open_namespaces(eci.init, eci.ns, (1U << NAMESPACES) - 1);
+	for (int i = NS_USER; i <= NS_NET && ret >= 0; i++) {
+		ret = result(fstat(eci.ns[i], &st));
+		eci.spare.ns[i] = st.st_ino;
+	}
+	map = openat(eci.init, "uid_map", O_RDONLY | O_CLOEXEC);
+	if (map < 0 || read(map, text, sizeof(text) - 1) < 0 || sscanf(text, " 0 %u", &eci.spare.root) != 1)
+		eci.spare.root = 0;	/* then there is nobody to put trees into the lane for */
+	return ret;
 }
 
 static int carry_out(const struct packet *packet, struct reply *reply)
@@ -237,34 +250,76 @@ static ssize_t receive(int socket, char *buffer, int *fd)
 	return message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? 1 : size;
 }
 
-static int serve(int socket)
+/* False: the other side is gone. */
+static bool serve_one(int socket)
 {
 	static char buffer[PACKET_MAX] __attribute__((aligned(16)));
 	static struct packet packet;
-	ssize_t size;
+	ssize_t size = receive(socket, buffer, &packet.fd);
+	struct reply reply = { 0 };
+	int ret;
 
-	while ((size = receive(socket, buffer, &packet.fd)) > 0) {
-		struct reply reply = { 0 };
-		int ret = parse(&packet, buffer, (size_t)size);
+	if (size <= 0)
+		return false;
+	ret = parse(&packet, buffer, (size_t)size);
+	reply.error = ret < 0 ? ret : carry_out(&packet, &reply);
+	if (reply.error == 0)
+		reply.what[0] = 0;
+	/* The listener goes at once: who holds one when a supervisor dies turns ENOSYS into a hang. */
+	eci_close(&packet.fd);
+	return send(socket, &reply, sizeof(reply), MSG_NOSIGNAL) == sizeof(reply);
+}
 
-		reply.error = ret < 0 ? ret : carry_out(&packet, &reply);
-		if (reply.error == 0)
-			reply.what[0] = 0;
-		/* The listener goes at once: who holds one when a supervisor dies turns ENOSYS into a hang. */
-		eci_close(&packet.fd);
-		if (send(socket, &reply, sizeof(reply), MSG_NOSIGNAL) != sizeof(reply))
+/* Puts trees of the container's own pid namespace into the lane, for the serving thread that asks first (lane.c). How many. */
+static int offer(int lane)
+{
+	union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(int))]; } control = {
+		.header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
+	struct iovec iov = { .iov_base = &eci.spare, .iov_len = sizeof(eci.spare) };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	int contexts[BATCH], trees[BATCH], sent = 0, ret;
+
+	for (int i = 0; i < BATCH; i++)
+		contexts[i] = eci.spare.root ? eci_context(TREE_PROC, eci.ns, NULL, "") : -1;
+	ret = eci_trees_of(contexts, BATCH, 0, eci.ns[NS_NET], trees);
+	for (int i = 0; i < BATCH; i++)
+		eci_close(&contexts[i]);
+	for (int i = 0; i < BATCH && ret >= 0; i++) {
+		memcpy(CMSG_DATA(&control.header), &trees[i], sizeof(int));
+		sent += sendmsg(lane, &message, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
+		close(trees[i]);
+	}
+	return sent;
+}
+
+/* What the next caller would have to wait for is done when nobody waits. A byte in the lane: one of the trees there was taken. */
+static int serve(int socket, int lane)
+{
+	struct pollfd fds[] = { { .fd = socket, .events = POLLIN }, { .fd = lane, .events = POLLIN } };
+	int there = 0;
+	bool full = false;
+
+	while (poll(fds, 2, full || eci.init < 0 ? -1 : IDLE_MS) >= 0) {
+		char taken;
+		ssize_t n = fds[1].revents ? recv(lane, &taken, 1, MSG_DONTWAIT) : 0;
+
+		if ((fds[1].revents && n <= 0) || (fds[0].revents && !serve_one(socket)))
 			return 1;
-		/* What the next caller would have to wait for; the tree takes a child, so that one comes last. */
-		if (eci.first[TREE_PROC].dev)
-			eci_spare_ready();
+		there -= (int)n;
+		full = full && there > BATCH / 2;
+		if (!fds[0].revents && !full && eci.init >= 0) {
+			there += offer(lane);
+			full = true;
+		}
+		eci_clear_stage();
 		eci_child_ready();
 	}
-	return 0;
+	return 1;
 }
 
 int main(int argc, char **argv)
 {
-	int socket = argc >= 3 ? atoi(argv[1]) : -1, nodes = argc >= 3 ? atoi(argv[2]) : -1;
+	int socket = argc > 3 ? atoi(argv[1]) : -1, lane = argc > 3 ? atoi(argv[2]) : -1, nodes = argc > 3 ? atoi(argv[3]) : -1;
 	sigset_t all;
 
 	must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0, "prctl");
@@ -274,9 +329,10 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	signal(SIGCHLD, SIG_IGN);
 	umask(0);
-	must(socket >= 0 && nodes >= 0 && fcntl(socket, F_SETFD, FD_CLOEXEC) == 0, "usage: eci-mounter SOCKET NODES");
+	must(socket >= 0 && nodes >= 0 && fcntl(socket, F_SETFD, FD_CLOEXEC) == 0 && fcntl(lane, F_SETFD, FD_CLOEXEC) == 0,
+	     "usage: eci-mounter SOCKET LANE NODES");
 	make_home(nodes);
-	make_stage(argc > 3 && !strcmp(argv[3], "without-pidns"));
+	make_stage(argc > 4 && !strcmp(argv[4], "without-pidns"));
 	must(send(socket, &(struct reply){ 0 }, sizeof(struct reply), MSG_NOSIGNAL) == sizeof(struct reply), "ready");
-	return serve(socket);
+	return serve(socket, lane);
 }

@@ -19,6 +19,8 @@
 #include <stdint.h>
 #include <unistd.h>
 
+#include "lane.h"
+
 enum { MAX_ENTRIES = 1024, MAX_GROUPS = 1024, MAX_LEVELS = 33 /* MAX_PID_NS_LEVEL + 1 */ };
 enum { FSCONFIG_FLAG, FSCONFIG_STRING, FSCONFIG_FD = 5, FSCONFIG_CREATE };	/* linux/mount.h, which clashes with sys/mount.h */
 
@@ -99,7 +101,7 @@ extern struct mounter {
 	int proc, nodes;			/* O_PATH of our procfs and of the directory of the FUSE mounts */
 	uint64_t nodes_dev, tunables_dev, masks_dev;
 	bool has_pidns;				/* procfs takes pidns= */
-	char label[128];			/* our LSM label, "" where there is none */
+	struct spare spare;
 } eci;
 
 /* The blocked thread: descriptors taken once, before ID_VALID, and used ever after; ids and capabilities as the host counts them. */
@@ -135,17 +137,17 @@ void eci_child_ready(void);
 int eci_open_namespaces(int proc, int *ns, unsigned int which);
 int eci_look(struct caller *caller, unsigned int which);
 void eci_forget(struct caller *caller);
-int eci_id_valid(const struct caller *caller);
+int eci_id_valid(int notify, uint64_t id);
 int eci_become(const struct caller *caller);
 
 /* tree.c: superblocks, the stage, locks */
+enum { BATCH = 4 };
 int eci_tree(enum tree_kind kind, const struct caller *caller, const char *options, uint64_t attributes);
 int eci_context(enum tree_kind kind, const int *ns, const struct caller *as, const char *options);
+int eci_trees_of(const int *contexts, int count, uint64_t attributes, int net, int *trees);
 int eci_tree_of(int context, uint64_t attributes, int net);
 int eci_attributes(int mount, const char *path, uint64_t set, uint64_t clear, unsigned int at_flags);
 void eci_clear_stage(void);
-void eci_spare_ready(void);
-void eci_spare_drop(void);
 
 /* first.c: what is done once for a container */
 int eci_attach_first(strings_t strings, size_t count, bool cgroup, struct reply *reply);

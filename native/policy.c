@@ -9,7 +9,7 @@
 /* The flags of mount(2) as the kernel sees them: if the upper half of the low word is exactly MS_MGC_VAL,
  * everything above bit 15 is dropped, bits 32 to 63 too (the kernel's mask is a 32-bit number).
  */
-static uint64_t mount_flags(uint64_t flags)
+uint64_t eci_mount_flags(uint64_t flags)
 {
 	if ((flags & MGC_MASK) == MGC_VALUE)
 		return flags & 0xffff;
@@ -24,7 +24,7 @@ static uint64_t tested_register(const struct eci_row *row, const uint64_t *args)
 	case ECI_INT:
 		return (uint32_t)value;
 	case ECI_MOUNT_FLAGS:
-		return mount_flags(value);
+		return eci_mount_flags(value);
 	default:
 		return value;
 	}

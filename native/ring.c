@@ -102,3 +102,22 @@ int eci_ring_read(const struct eci_ring *ring, uint64_t seq, struct eci_event *e
 	memcpy(event, words, sizeof(words));
 	return 0;
 }
+
+/* Only what was copied is told; what does not fit is cut. */
+void eci_tell_texts(const struct eci_call *call, struct eci_event *event)
+{
+	size_t used = 0;
+
+	for (uint32_t i = 0; i < call->text_count && used + 2 < sizeof(event->text); i++) {
+		const struct eci_text *text = &call->texts[i];
+		size_t length = text->length, left = sizeof(event->text) - used - 2;
+
+		if (text->null || text->error == EFAULT)
+			continue;
+		if (length > left)
+			length = left;
+		event->text[used++] = (char)('0' + text->arg);
+		memcpy(event->text + used, call->bytes[i], length);
+		used += length + 1;
+	}
+}

@@ -17,6 +17,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/timerfd.h>
+#include <time.h>
+#include "lane.h"
 
 #define END_SIGNAL (SIGRTMIN + 5)
 #define STACK_BYTES (128u << 10)
@@ -31,6 +33,7 @@ struct eci_server {
 	const struct eci_policy *policy;
 	struct eci_ring *ring;
 	struct eci_machine *machine;	/* NULL: sysinfo(2) fails */
+	struct eci_lane lane;
 	pthread_t thread;
 	_Atomic int ending, done;
 	int error;			/* valid once done */
@@ -56,48 +59,34 @@ static void count(_Atomic uint64_t *counter)
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-/* Only what was copied is told; what does not fit is cut. */
-static void tell_texts(const struct eci_call *call, struct eci_event *event)
-{
-	size_t used = 0;
-
-	for (uint32_t i = 0; i < call->text_count && used + 2 < sizeof(event->text); i++) {
-		const struct eci_text *text = &call->texts[i];
-		size_t length = text->length, left = sizeof(event->text) - used - 2;
-
-		if (text->null || text->error == EFAULT)
-			continue;
-		if (length > left)
-			length = left;
-		event->text[used++] = (char)('0' + text->arg);
-		memcpy(event->text + used, call->bytes[i], length);
-		used += length + 1;
-	}
-}
-
 /* Asked after the answer, so nobody waits for it, and not in a burst: there it would halve the rate. Python looks later at what is not
- * known here.
- */
+ * known here. */
 static uint32_t caller_uid(const struct eci_server *server, const struct eci_call *call)
 {
 	return call->received_ns - server->flood.previous_ns < BURST_NS ? UINT32_MAX : eci_caller_uid(call->tid);
 }
 
-/* Answers the call in hand and records it. */
-static void answer(struct eci_server *server, const struct eci_call *call, enum eci_verdict verdict, int error)
+/* One event for the call in hand, which has been answered. */
+static void record(struct eci_server *server, const struct eci_call *call, enum eci_verdict verdict, int error)
 {
 	struct eci_event event = { .tid = call->tid, .arch = call->arch, .nr = call->nr, .rule = call->rule,
 				   .verdict = (uint16_t)verdict, .error = (uint16_t)error };
 
-	if (eci_answer(server->notify_fd, call->id, verdict == ECI_CONTINUED ? -1 : error) < 0)
-		return count(&server->lost);
 	event.duration_ns = (uint32_t)(now_ns(CLOCK_MONOTONIC) - call->received_ns);
 	count(verdict == ECI_FAILED ? &server->failed : &server->answered);
-	event.uid = caller_uid(server, call);
+	event.uid = verdict == ECI_MOUNTED ? server->lane.uid : caller_uid(server, call);
 	event.time_ns = call->received_ns + (uint64_t)server->realtime_ns;
 	memcpy(event.args, call->args, sizeof(event.args));
-	tell_texts(call, &event);
+	eci_tell_texts(call, &event);
 	eci_ring_push(server->ring, &event);
+}
+
+/* Answers the call in hand and records it. */
+static void answer(struct eci_server *server, const struct eci_call *call, enum eci_verdict verdict, int error)
+{
+	int ret = eci_answer(server->notify_fd, call->id, verdict == ECI_CONTINUED ? -1 : error);
+
+	return ret < 0 ? count(&server->lost) : record(server, call, verdict, error);
 }
 
 /* Has Python look in a second, at most once a second. */
@@ -143,7 +132,7 @@ static void read_texts(struct eci_server *server, struct eci_call *call, uint32_
 
 static int named(struct eci_server *server, struct eci_call *call, const struct eci_row *row)
 {
-	read_texts(server, call, 1u << row->text, 0, 0);
+	read_texts(server, call, 1u << row->text | row->reads, row->pages, row->structs);	/* all in one call */
 	for (uint32_t i = 0; i < call->text_count; i++)
 		if (call->texts[i].arg == row->text)
 			return eci_row_named(row, &call->texts[i], call->bytes[i]);
@@ -204,6 +193,22 @@ static void ask(struct eci_server *server, struct eci_call *call, const struct e
 		wake_python(server);
 }
 
+/* Whether the call in hand was a mount that is done here. Attaching waits for the target's inode, which a FUSE server may withhold. */
+static int mounted(struct eci_server *server, const struct eci_call *call)
+{
+	int ret;
+
+	watch_read(server, call);
+	ret = eci_lane_mount(&server->lane, server->notify_fd, call);
+	atomic_store(&server->reading_id, 0);
+	if (ret > 0)
+		record(server, call, ECI_MOUNTED, 0);
+	else if (ret < 0)
+		count(&server->lost);
+	eci_lane_rest(&server->lane);
+	return ret;
+}
+
 /* Answers sysinfo(2). Writing can hang as reading can. */
 static void tell_machine(struct eci_server *server, const struct eci_call *call)
 {
@@ -242,11 +247,11 @@ static void judge(struct eci_server *server, const struct seccomp_notif *notific
 		answer(server, call, ECI_FAILED, EIO);
 	else if (row->action == ECI_CONTINUE)
 		answer(server, call, ECI_CONTINUED, 0);
-	else if (row->action == ECI_ASK)
+	else if (row->action == ECI_ASK || (row->action == ECI_MOUNT && !mounted(server, call)))
 		ask(server, call, row);
 	else if (row->action == ECI_SYSINFO)
 		tell_machine(server, call);
-	else
+	else if (row->action == ECI_ERRNO)
 		answer(server, call, ECI_DENIED, row->error);
 	eci_flood_rest(&server->flood, call, row && row->action == ECI_ASK);
 }
@@ -309,8 +314,8 @@ static int start_thread(struct eci_server *server)
 /* Starts a thread on notify_fd. All fds, the policy, the ring and the machine are borrowed until eci_serve_free. What the thread writes
  * to lies in mappings of its own: pages.c relies on it.
  */
-int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine, int event_fd,
-		    int timer_fd, struct eci_server **result)
+int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine, int lane_fd,
+		    int event_fd, int timer_fd, struct eci_server **result)
 {
 	struct eci_server *server = mmap(NULL, sizeof(*server), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int ret;
@@ -324,7 +329,9 @@ int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_r
 	server->ring = ring;
 	server->machine = machine;
 	server->realtime_ns = (int64_t)(now_ns(CLOCK_REALTIME) - now_ns(CLOCK_MONOTONIC));
-	ret = eci_queue_open(&server->queue);
+	ret = eci_lane_open(&server->lane, lane_fd);
+	if (ret == 0)
+		ret = eci_queue_open(&server->queue);
 	if (ret == 0) {
 		ret = start_thread(server);
 		if (ret == 0) {
@@ -333,6 +340,7 @@ int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_r
 		}
 		eci_queue_close(&server->queue);
 	}
+	eci_lane_close(&server->lane);
 	munmap(server, sizeof(*server));
 	return ret;
 }
@@ -381,5 +389,6 @@ void eci_serve_free(struct eci_server *server)
 {
 	pthread_join(server->thread, NULL);
 	eci_queue_close(&server->queue);
+	eci_lane_close(&server->lane);
 	munmap(server, sizeof(*server));
 }

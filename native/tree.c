@@ -7,9 +7,12 @@
 #include "mounter.h"
 
 static const char *const names[TREES] = { [TREE_PROC] = "proc", [TREE_SYSFS] = "sysfs" };
-static int spare = -1;		/* a tree of the container's own pid namespace, made when there was nothing else to do */
+static const char *const places[BATCH] = { "/tree/0", "/tree/1", "/tree/2", "/tree/3" };
 static bool staged;
-static int staged_net = -1;	/* that the tree in work is looked at from, borrowed */
+static struct batch {
+	int count, net;		/* the network namespace they are looked at from, borrowed */
+	int *trees;
+} batch;			/* in work */
 
 /* An option of the caller. With a value the list is closed: pidns= takes a path, which would be ours and not the caller's, and LSM options
  * would be set with our authority. EINVAL is what the kernel says to a key it does not know. */
@@ -158,9 +161,24 @@ static int cover_all(struct plan *plan, int tree, const int *clones)
 	return plan->read_only ? eci_attributes(tree, "", MOUNT_ATTR_RDONLY, 0, AT_RECURSIVE) : 0;
 }
 
-/* Builds a tree out of a bare mount at /tree of the stage. Cannot hurt the host: everything happens in mount namespaces of our own. The
+/* Into the stage. What is built there for one copy lies on one mount, and goes with it. */
+static int enter_stage(void)
+{
+	cleanup_fd int top = -1;
+	int ret = result(setns(eci.stage, CLONE_NEWNS));
+
+	if (ret < 0 || staged)
+		return ret;
+	ret = top = result(open_tree(AT_FDCWD, "/tree", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
+	if (ret >= 0)
+		ret = attach(top, AT_FDCWD, "/tree");
+	staged = ret >= 0;
+	return ret;
+}
+
+/* Builds a tree out of a bare mount at `path` of the stage. Cannot hurt the host: everything happens in mount namespaces of our own. The
  * files below a procfs' sys/net are those of the network namespace that looks, so we look from `net`. */
-static int build(enum tree_kind kind, int tree, int net)
+static int build(enum tree_kind kind, int tree, int net, const char *path)
 {
 	static int clones[MAX_ENTRIES];
 	struct plan *plan = &eci.plans[kind];
@@ -170,10 +188,9 @@ static int build(enum tree_kind kind, int tree, int net)
 		clones[i] = clone_cover(&plan->entries[i]);
 	ret = result(setns(net, CLONE_NEWNET));
 	if (ret >= 0)
-		ret = result(setns(eci.stage, CLONE_NEWNS));
+		ret = enter_stage();
 	if (ret >= 0)
-		ret = attach(tree, AT_FDCWD, "/tree");
-	staged = ret >= 0;
+		ret = attach(tree, AT_FDCWD, path);
 	if (ret >= 0)
 		ret = cover_all(plan, tree, clones);
 	for (unsigned int i = 0; i < plan->count; i++)
@@ -183,19 +200,24 @@ static int build(enum tree_kind kind, int tree, int net)
 	return ret;
 }
 
-/* In a child: the copy of the stage into the container's user namespace locks every mount but the root. The tree, detached. Container
- * root may get hold of the copy (mounter.h): it holds the locked tree and nothing else. */
-static int clone_locked(void *tree)
+/* In a child: the copy of the stage into the container's user namespace locks every mount but the root. The trees, detached. Container
+ * root may get hold of the copy (mounter.h): it holds the locked trees and nothing else. */
+static int clone_locked(void *unused)
 {
-	cleanup_fd int staged_tree = -1;
-
-	if (setns(staged_net, CLONE_NEWNET) < 0 || setns(eci.stage, CLONE_NEWNS) < 0 || setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 ||
+	(void)unused;
+	if (setns(batch.net, CLONE_NEWNET) < 0 || setns(eci.stage, CLONE_NEWNS) < 0 || setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 ||
 	    unshare(CLONE_NEWNS) < 0)
 		return -errno;
-	/* A superblock may be read-only by its options. Its nodes can follow here alone: attached, and too late to be locked so. */
-	staged_tree = open("/tree", O_PATH | O_CLOEXEC);
-	eci_reconcile(staged_tree, false);
-	return *(int *)tree = result(open_tree(AT_FDCWD, "/tree", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+	for (int i = 0; i < batch.count; i++) {
+		/* A superblock may be read-only by its options. Its nodes can follow here alone: attached, and too late to be locked so. */
+		cleanup_fd int staged_tree = open(places[i], O_PATH | O_CLOEXEC);
+
+		eci_reconcile(staged_tree, false);
+		batch.trees[i] = open_tree(AT_FDCWD, places[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+		if (batch.trees[i] < 0)
+			return -errno;
+	}
+	return 0;
 }
 
 /* The stage empty for the next tree; late, because the kernel waits for a grace period. */
@@ -206,28 +228,33 @@ void eci_clear_stage(void)
 	staged = false;
 }
 
-static bool same_file(int one, int other)
+/* As many locked, detached trees as there are contexts, whoever has opened them; what costs most, a child, a copy and a grace period, they
+ * share. `attributes` as in eci_tree. The kernel's errno for a context that has no superblock yet, or is mounted already; -EPERM if it is
+ * neither procfs nor sysfs; then there are none. */
+int eci_trees_of(const int *contexts, int count, uint64_t attributes, int net, int *trees)
 {
-	struct stat a, b;
+	int ret = 0;
 
-	return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_ino == b.st_ino && a.st_dev == b.st_dev;
+	eci_clear_stage();
+	batch = (struct batch){ .count = count, .net = net, .trees = trees };
+	memset(trees, -1, (size_t)count * sizeof(int));
+	for (int i = 0; i < count && ret >= 0; i++) {
+		cleanup_fd int mount = result(fsmount(contexts[i], FSMOUNT_CLOEXEC, (unsigned int)attributes));
+		enum tree_kind kind = mount < 0 ? TREES : eci_kind(mount);
+
+		ret = mount < 0 ? mount : kind == TREES ? -EPERM : build(kind, mount, net, places[i]);
+	}
+	if (ret >= 0)
+		ret = eci_in_child(clone_locked, NULL, false);
+	for (int i = 0; i < count && ret < 0; i++)
+		eci_close(&trees[i]);
+	return ret;
 }
 
-/* A locked, detached tree of a context, whoever has opened it. `attributes` as in eci_tree. The kernel's errno for a context that has no
- * superblock yet, or is mounted already; -EPERM if it is neither procfs nor sysfs. */
 int eci_tree_of(int context, uint64_t attributes, int net)
 {
-	cleanup_fd int mount = result(fsmount(context, FSMOUNT_CLOEXEC, (unsigned int)attributes));
-	enum tree_kind kind = mount < 0 ? TREES : eci_kind(mount);
-	int tree = -1, ret;
+	int tree = -1, ret = eci_trees_of(&context, 1, attributes, net, &tree);
 
-	if (kind == TREES)
-		return mount < 0 ? mount : -EPERM;
-	eci_clear_stage();
-	staged_net = net;
-	ret = build(kind, mount, net);
-	if (ret >= 0)
-		ret = eci_in_child(clone_locked, &tree, false);
 	return ret < 0 ? ret : tree;
 }
 
@@ -236,24 +263,7 @@ int eci_tree_of(int context, uint64_t attributes, int net)
 int eci_tree(enum tree_kind kind, const struct caller *caller, const char *options, uint64_t attributes)
 {
 	const int *ns = caller ? caller->ns : eci.ns;
-	cleanup_fd int context = -1;
+	cleanup_fd int context = eci_context(kind, ns, *options ? caller : NULL, options);
 
-	if (kind == TREE_PROC && spare >= 0 && !*options && !attributes && same_file(ns[NS_PID], eci.ns[NS_PID]) &&
-	    same_file(ns[NS_NET], eci.ns[NS_NET]))
-		return steal_fd(&spare);
-	context = eci_context(kind, ns, *options ? caller : NULL, options);
 	return context < 0 ? context : eci_tree_of(context, attributes, ns[NS_NET]);
-}
-
-/* The next procfs of the container's own pid and network namespaces, ahead of its time. */
-void eci_spare_ready(void)
-{
-	if (spare < 0)
-		spare = eci_tree(TREE_PROC, NULL, "", 0);
-	eci_clear_stage();
-}
-
-void eci_spare_drop(void)
-{
-	eci_close(&spare);
 }

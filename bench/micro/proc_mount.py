@@ -124,7 +124,7 @@ Serving = Callable[[Loop, OwnedFd], AbstractContextManager[None]]
 def by_supervisor(loop: Loop, listener: OwnedFd) -> Iterator[None]:
     """What a supervisor does, in its loop."""
     ring = EventRing()
-    thread, events = ServingThread(listener, ring), list[Event]()
+    thread, events = ServingThread(listener, ring, lane=loop.mounter.lane.fileno()), list[Event]()
     effects = Effects(loop.mounter, ring, events.append, container="bench", root="")
     served = threading.Thread(target=lambda: trio.from_thread.run(thread.run, effects.on(thread), trio_token=loop.token))
     served.start()

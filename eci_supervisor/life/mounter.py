@@ -4,12 +4,15 @@ What its death means: the call it was busy with fails with EIO, and so does ever
 continued in its place. The next one is given the same plans and finds the container by its init. One that dies again and again is not
 replaced for ever: after RENEWALS within RENEWAL_WINDOW_S emulated calls stay EIO, and the container's locks are all the same.
 """
+import os
+import socket
 from collections import deque
 from collections.abc import Sequence
 
 import trio
 
 from eci_supervisor.life.log import Log
+from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.mount_api import clone_tree
 from eci_supervisor.model.emulation import Caller, MounterFailed, MounterGone, Outcome
 from eci_supervisor.model.state import LateBind
@@ -22,12 +25,20 @@ RENEWALS = 3
 RENEWAL_WINDOW_S = 60.0
 
 
+def _dead_socket() -> int:
+    """One whose other end is gone."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    theirs.close()
+    return ours.detach()
+
+
 class LastingMounter:
     """Speaks for the mounter that serves at present; `mountpoint` has those of the nodes below it."""
 
     def __init__(self, mountpoint: str, plans: tuple[TreePlan, ...], journal: Journal, log: Log) -> None:
         self._mountpoint, self._plans, self._journal, self._log = mountpoint, plans, journal, log
         self._current: Mounter | None = None
+        self._lane = OwnedFd(_dead_socket())
         self._init = 0
         self._deaths: deque[float] = deque(maxlen=RENEWALS)
         self.deaths = 0
@@ -69,10 +80,20 @@ class LastingMounter:
                 await mounter.plan(plan)
             if self._init:
                 await mounter.container(self._init)
+            os.dup2(mounter.lane.fileno(), self.lane, inheritable=False)
         except BaseException:
             mounter.close()
             raise
         return mounter
+
+    @property
+    def lane(self) -> int:
+        """The lane of the mounter that serves at present, always the same number; valid until close."""
+        return self._lane.fileno()
+
+    def close(self) -> None:
+        """After the serving threads that take trees from the lane have ended."""
+        self._lane.close()
 
     def _serving(self) -> Mounter:
         if self._current is None:

@@ -7,9 +7,10 @@ import trio
 
 from eci_supervisor.control.server import accept
 from eci_supervisor.life.log import Log
+from eci_supervisor.life.mounter import LastingMounter
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.observe.journal import Journal
-from eci_supervisor.seccomp.effects import Effects, Mounting
+from eci_supervisor.seccomp.effects import Effects
 from eci_supervisor.seccomp.listener import Listener, ListenerError, receive
 from eci_supervisor.seccomp.machine import Machine
 from eci_supervisor.seccomp.ring import EventRing
@@ -22,9 +23,10 @@ MAX_LISTENERS = 256  # a thread each
 class Vetting:
     """Serves the listeners of one container."""
 
-    def __init__(self, state: ContainerState, ring: EventRing, machine: Machine, journal: Journal, mounter: Mounting,
+    def __init__(self, state: ContainerState, ring: EventRing, machine: Machine, journal: Journal, mounter: LastingMounter,
                  log: Log) -> None:
         self._state, self._ring, self._machine, self._journal, self._log = state, ring, machine, journal, log
+        self._lane = mounter.lane
         self._effects = Effects(mounter, ring, journal.told, container=state.id, root=state.root, calls=state.calls)
         self._threads: dict[int, ServingThread] = {}
         self._total = 0
@@ -52,7 +54,7 @@ class Vetting:
         return None
 
     async def _serve(self, received: Listener) -> None:
-        thread = ServingThread(received.fd, self._ring, machine=self._machine, calls=self._state.calls)
+        thread = ServingThread(received.fd, self._ring, machine=self._machine, lane=self._lane, calls=self._state.calls)
         number = self._total = self._total + 1
         self._threads[number] = thread
         if received.status == "running":

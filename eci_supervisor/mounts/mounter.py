@@ -29,6 +29,7 @@ GONE: Final = "the mounter has ended"
 TREE_TYPES: Final = frozenset(kind.value for kind in TreeKind)
 TREES_LIMIT: Final = 250  # MAX_SEEN of native/existing.c, less the call's own
 PATH_MAX: Final = 400  # of one of them: all have to fit into a packet
+LANE_WAIT_US: Final = 5000  # for a tree that is being made; then the mounter is asked for one
 DEADLINE_S: Final = 5.0  # above the mounter's own for each of its children
 
 
@@ -39,8 +40,9 @@ class LocksBroken(RuntimeError):
 class Mounter:
     """One mounter process. Requests are put one after the other; a deadline ends a silent one."""
 
-    def __init__(self, sock: trio.socket.SocketType, pid: int) -> None:
+    def __init__(self, sock: trio.socket.SocketType, lane: socket.socket, pid: int) -> None:
         self._socket = sock
+        self.lane = lane  # serving threads take trees from it (native/lane.c)
         self._pidfd = OwnedFd(os.pidfd_open(pid))
         self._lock = trio.Lock()
         self._gone = False
@@ -53,12 +55,14 @@ class Mounter:
         Raises MounterGone if it does not come up.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
+        lane, their_lane = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        lane.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, LANE_WAIT_US))
+        with theirs, their_lane:
             # dup2 onto the same number clears close-on-exec: see posix_spawn_file_actions_adddup2(3)
-            keep = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (theirs.fileno(), nodes)]
-            arguments = [str(PROGRAM), str(theirs.fileno()), str(nodes), *options]
+            keep = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (theirs.fileno(), their_lane.fileno(), nodes)]
+            arguments = [str(PROGRAM), str(theirs.fileno()), str(their_lane.fileno()), str(nodes), *options]
             pid = os.posix_spawn(PROGRAM, arguments, {}, file_actions=keep, setsigmask=[])  # noqa: ASYNC221 # returns once it runs
-        mounter = cls(trio.socket.from_stdlib_socket(ours), pid)
+        mounter = cls(trio.socket.from_stdlib_socket(ours), lane, pid)
         await mounter._receive()
         return mounter
 
@@ -122,6 +126,7 @@ class Mounter:
             return
         self._closed = self._gone = True
         self._socket.close()
+        self.lane.close()
         signal.pidfd_send_signal(self._pidfd.fileno(), signal.SIGKILL)
         os.waitid(os.P_PIDFD, self._pidfd.fileno(), os.WEXITED)
         self._pidfd.close()

@@ -17,6 +17,7 @@ class RowAction(IntEnum):
     ERRNO = 1
     ASK = 2
     SYSINFO = 3
+    MOUNT = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ def _action(rule: Rule) -> tuple[RowAction, int]:
     match rule.action:
         case Errno(errno) | Refuse(errno):  # Refuse, should another filter let it through to us
             return RowAction.ERRNO, errno
-        case Ask():
-            return RowAction.ASK, 0
+        case Ask(lane=lane):
+            return RowAction.MOUNT if lane else RowAction.ASK, 0
         case Continue() | Allow():
             return RowAction.CONTINUE, 0
         case Sysinfo():

@@ -63,10 +63,14 @@ class Errno:
 
 @dataclass(frozen=True, slots=True)
 class Ask:
-    """A handler decides, on copies. `otherwise`: the checks that hold if the call's target is no tree of ours."""
+    """A handler decides, on copies. `otherwise`: the checks that hold if the call's target is no tree of ours.
+
+    lane: the usual form of the call is done by native/lane.c, to the same effect.
+    """
 
     handler: str
     otherwise: frozenset[KernelCheck] = frozenset()
+    lane: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ MOUNT = (
          why="above locked mounts it is made recursive: the kernel's EINVAL would break what binds a tree"),
     Rule("mount.type", "mount", Ask("mount_type", TYPE), when=_flags(NEW, 0), reads=STRINGS, pages=DATA, only=(Only.MOUNT_TYPES,),
          why="the admin has a rule for file system types: it is mounted as the copy says"),
-    Rule("mount.new_tree", "mount", Ask("mount_tree"), when=_flags(NEW, 0), text=TREES, reads=STRINGS, pages=DATA,
+    Rule("mount.new_tree", "mount", Ask("mount_tree", lane=True), when=_flags(NEW, 0), text=TREES, reads=STRINGS, pages=DATA,
          why="a new procfs or sysfs must be a locked tree with the virtual nodes"),
     Rule("mount.new", "mount", Continue(TYPE | REVEAL), when=_flags(NEW, 0),
          traps=(Masked(3, MAGIC | REMOUNT | BIND | PROPAGATION | MOVE, 0),),

@@ -18,7 +18,7 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
     "sysinfo": ("info",),
 }
 VERDICTS: Mapping[Done, str] = {
-    Done.CONTINUED: "continue", Done.DENIED: "deny", Done.EMULATED: "emulate",
+    Done.CONTINUED: "continue", Done.DENIED: "deny", Done.EMULATED: "emulate", Done.MOUNTED: "emulate",
     Done.FAILED: "fail", Done.STUCK_READ: "fail", Done.MOUNTER: "fail", Done.HANDLER: "fail",
 }
 FAILURES: Mapping[Done, str] = {

@@ -26,6 +26,7 @@ class Done(IntEnum):
     STUCK_READ = 4
     MOUNTER = 5
     HANDLER = 6
+    MOUNTED = 7  # emulated in C, without Python's knowledge
 
 
 FREQUENT = (Done.CONTINUED, Done.EMULATED)

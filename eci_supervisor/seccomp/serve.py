@@ -94,8 +94,11 @@ class ServingThread:
     """One listener's thread. It serves from construction on; `run` must be called, and closes everything when it returns."""
 
     def __init__(self, listener: OwnedFd, ring: EventRing, rows: tuple[Row, ...] | None = None, machine: Machine | None = None,
-                 calls: CallRules = NO_RULES) -> None:
-        """Takes over `listener`. rows: instead of those for `calls`, for tests; without a machine sysinfo(2) is EIO. Raises OSError."""
+                 calls: CallRules = NO_RULES, lane: int = -1) -> None:
+        """Takes over `listener`. rows: instead of those for `calls`, for tests; without a machine sysinfo(2) is EIO.
+
+        lane: the mounter's, borrowed until `run` has returned; without it every mount is asked for. Raises OSError.
+        """
         self._listener, self._ring = listener, ring
         with suppress(OSError):  # before Linux 6.6
             fcntl.ioctl(listener.fileno(), NOTIF_SET_FLAGS, SYNC_WAKE_UP)
@@ -109,7 +112,7 @@ class ServingThread:
         result = ffi.new("struct eci_server **")
         pointer = ffi.NULL if machine is None else machine.pointer
         started = lib.eci_serve_start(
-            listener.fileno(), self._policy, ring.pointer, pointer, self._event.fileno(), self._timer.fileno(), result)
+            listener.fileno(), self._policy, ring.pointer, pointer, lane, self._event.fileno(), self._timer.fileno(), result)
         self._server = result[0] if check(started, "serving thread") == 0 else ffi.NULL
 
     @property

@@ -111,8 +111,8 @@ def test_mounter_killed(privileged: Container) -> None:
 
 
 def test_mounter_killed_while_a_call_is_pending(privileged: Container) -> None:
-    """The call gets an errno, or is made by the next mounter: it neither hangs nor leaves half a tree."""
-    done = in_background(privileged, "until test -e /tmp/go; do sleep 0.05; done; probe mount proc /t proc -")
+    """The call, one with options, gets an errno, or is made by the next mounter: it neither hangs nor leaves half a tree."""
+    done = in_background(privileged, "until test -e /tmp/go; do sleep 0.05; done; probe mount proc /t proc - hidepid=invisible")
     mounter = mounter_of(privileged)
     os.kill(mounter, signal.SIGSTOP)
     (done.parent / "go").touch()

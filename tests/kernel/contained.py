@@ -11,6 +11,7 @@ import socket
 import stat
 import struct
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -21,9 +22,13 @@ import trio
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.sockets import receive_with_fds, send_with_fds
 from eci_supervisor.model.emulation import Caller, Outcome
+from eci_supervisor.model.event import Event
 from eci_supervisor.model.tree import TreeKind
 from eci_supervisor.model.verdict import Effect, MountTree, RemountBind, RemountSuperblock, UmountTree
 from eci_supervisor.mounts.mounter import Mounter
+from eci_supervisor.seccomp.effects import Effects
+from eci_supervisor.seccomp.ring import Done, EventRing, RawEvent
+from eci_supervisor.seccomp.serve import ServingThread
 from tests.support import filtered
 
 FIRST_ID: Final = 100000
@@ -292,8 +297,28 @@ def effect_of(notified: Notified) -> Effect | None:
     return MountTree(TreeKind(fstype), target, flags, text(notified.tid, notified.args[4]))
 
 
+class LaneMounter(Mounter):
+    """The same mounter, its lane used as supervisors use it."""
+
+
+async def served(mounter: Mounter, container: Contained, function: Callable[..., Any], *args: object) -> tuple[Any, list[RawEvent]]:
+    """Runs `function` in the container with its mount and umount2 calls vetted as a supervisor does; its result, and the events."""
+    with closing(EventRing()) as ring, container.start(function, *args, notified=("mount", "umount2")) as task:
+        assert task.listener is not None
+        thread = ServingThread(OwnedFd(task.listener.steal()), ring, lane=mounter.lane.fileno())
+        effects = Effects(mounter, ring, list[Event]().append, container="", root="")
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(thread.run, effects.on(thread))
+            task.go()
+            result = await trio.to_thread.run_sync(task.result)
+        return result, ring.snapshot()
+
+
 async def supervised(mounter: Mounter, container: Contained, function: Callable[..., Any], *args: object) -> tuple[Any, list[Outcome]]:
     """Runs `function` in the container with its mount and umount2 calls emulated; its result, and what became of each."""
+    if isinstance(mounter, LaneMounter):
+        result, events = await served(mounter, container, function, *args)
+        return result, [Outcome(event.errno, uid=event.uid) for event in events if event.done in (Done.EMULATED, Done.MOUNTED)]
     outcomes: list[Outcome] = []
     with container.start(function, *args, notified=("mount", "umount2")) as task:
         assert task.listener is not None

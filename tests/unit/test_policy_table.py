@@ -121,7 +121,7 @@ def test_a_new_procfs_is_known_by_the_copied_name(fstype: bytes | None, name: st
     row = first_fit(compiled([Abi.X86_64]), X86_64, 165, (0, 0, 0, SILENT, 0, 0), {} if fstype is None else {2: fstype})
     assert row is not None
     assert RULES[row.rule].name == f"mount.{name}"
-    assert (row.action is RowAction.ASK) == (name == "new_tree")
+    assert (row.action is RowAction.MOUNT) == (name == "new_tree")
 
 
 @pytest.mark.parametrize(("flags", "name"), [

@@ -1,0 +1,137 @@
+"""native/lane.c against the kernel: which mounts the serving thread does itself, and that each is done once."""
+import ctypes
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from eci_supervisor.mounts.mounter import Mounter
+from eci_supervisor.seccomp.ring import Done, RawEvent
+from tests.kernel import mounting
+from tests.kernel.contained import (
+    CLONE_NEWNET,
+    CLONE_NEWNS,
+    FIRST_ID,
+    MNT_DETACH,
+    Contained,
+    mount,
+    served,
+    umount,
+    unshare,
+)
+from tests.kernel.mounting import name
+from tests.kernel.test_mounter import run
+from tests.support import filtered
+
+pytestmark = pytest.mark.requires("root", "seccomp_notify")
+MS_NOSUID, MS_RDONLY = 2, 1
+
+
+def tables(target: str) -> int:
+    """How many mounts lie on `target`."""
+    return sum(line.split()[4] == target for line in Path("/proc/self/mountinfo").read_text().splitlines())
+
+
+def run_served(function: Callable[[], object], expected: object) -> list[RawEvent]:
+    """Events of the calls that `function` makes in a container."""
+    found: list[RawEvent] = []
+
+    async def body(mounter: Mounter, container: Contained) -> None:
+        seen, events = await served(mounter, container, function)
+        assert seen == expected
+        found.extend(events)
+
+    run(body, "lane")
+    return found
+
+
+def usual() -> list[str]:
+    seen = [name(mount(b"proc", b"/a", b"proc", 0)), mounting.read("/a/uptime"), name(umount(b"/a/uptime", MNT_DETACH)),
+            name(mount(b"proc", b"/tmp/../b/", b"proc", MS_NOSUID))]
+    return [*seen, str("nosuid" in next(line for line in Path("/proc/self/mountinfo").read_text().splitlines() if " /b " in line))]
+
+
+def test_the_usual_mount() -> None:
+    """Python hears of it by its event alone; its nodes are there, and locked."""
+    events = run_served(usual, ["ok", mounting.VIRTUAL, "EINVAL", "ok", "True"])
+    mounts = [event for event in events if event.nr == 165]
+    assert [(event.done, event.errno, event.uid, event.texts[1]) for event in mounts] == [
+        (Done.MOUNTED, 0, FIRST_ID, b"/a"), (Done.MOUNTED, 0, FIRST_ID, b"/tmp/../b/")]
+
+
+def elsewhere() -> list[str]:
+    unshare(CLONE_NEWNS)
+    seen = [name(mount(b"proc", b"/a", b"proc", 0))]
+    os.makedirs("/tmp/jail/a", exist_ok=True)
+    os.chroot("/tmp/jail")
+    return [*seen, name(mount(b"proc", b"/../a", b"proc", 0)), str(os.path.exists("/a/self"))]
+
+
+def test_another_mount_namespace_and_root() -> None:
+    events = run_served(elsewhere, ["ok", "ok", "True"])
+    assert [event.done for event in events if event.nr == 165] == [Done.MOUNTED] * 2
+
+
+def unusual() -> list[str]:
+    os.chdir("/")
+    seen = [mount(b"proc", b"a", b"proc", 0), mount(b"proc", b"/a", b"proc", 0, b"hidepid=2"), mount(b"proc", b"/b", b"proc", MS_RDONLY),
+            mount(b"sysfs", b"/a", b"sysfs", 0), mount(b"proc", b"/none", b"proc", 0), mount(b"proc", b"/proc/self/cwd/a", b"proc", 0)]
+    unshare(CLONE_NEWNET)
+    seen.append(mount(b"proc", b"/b", b"proc", 0))
+    os.setresuid(5, 5, 5)
+    return [*map(name, seen), name(mount(b"proc", b"/a", b"proc", 0))]
+
+
+def test_every_other_mount() -> None:
+    """The mounter is asked: only it knows other namespaces, options, and what an error is."""
+    events = run_served(unusual, ["ok", "ok", "ok", "ok", "ENOENT", "ok", "ok", "EPERM"])
+    assert {event.done for event in events if event.nr == 165} == {Done.EMULATED}
+
+
+def again() -> list[object]:
+    same = (b"proc", b"/a", b"proc", 0)
+    seen: list[object] = [name(mount(*same)), name(mount(*same)), tables("/a"), name(umount(b"/a")), tables("/a")]
+    for _ in range(2):  # the same call, but what it made is gone
+        seen += [name(mount(*same)), tables("/a"), name(umount(b"/a"))]
+    mount(*same)
+    mount(b"cover", b"/a", b"tmpfs", 0)
+    seen += [name(mount(*same)), tables("/a")]
+    pid = os.fork()
+    if pid == 0:
+        os._exit(mount(*same) != 0)
+    return [*seen, os.waitpid(pid, 0)[1], tables("/a")]
+
+
+def test_the_same_call_again() -> None:
+    """Nobody can tell whether a thread that makes one call twice got the first answer: SEND succeeds for one that a signal has woken. So
+    the second is done already if what the first has made lies there still; another thread's is its own."""
+    run_served(again, ["ok", "ok", 1, "ok", 0, "ok", 1, "ok", "ok", 1, "ok", "ok", 3, 0, 4])
+
+
+def interrupted() -> tuple[int, int, int]:
+    """Mounts under SIGALRM every 100 µs, without a pause: how many left one mount, how many another number, in at most ten seconds."""
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.siginterrupt(signal.SIGALRM, False)
+    right = wrong = failed = 0
+    end = time.monotonic() + 10
+    signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
+    while right < 300 and time.monotonic() < end:
+        if filtered.LIBC.mount(b"proc", b"/a", b"proc", 0, None):
+            failed += ctypes.get_errno() != 4
+            continue
+        count = 0
+        while umount(b"/a", MNT_DETACH) == 0:
+            count += 1
+        right, wrong = right + (count == 1), wrong + (count != 1)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return right, wrong, failed
+
+
+def test_signals_that_never_stop() -> None:
+    """Each mount comes about in the time between two signals, or another two, and once."""
+    run_served(interrupted, (300, 0, 0))
+
+
