@@ -3,11 +3,13 @@ import sys
 
 import click
 
+from eci_supervisor.control.choice import chosen
 from eci_supervisor.control.options import state_directory
-from eci_supervisor.control.policy import WITH_SETTINGS
+from eci_supervisor.control.policy import WITH_SETTINGS, in_force
 from eci_supervisor.docker.gateway import SCHEME, Address, CannotListen, serve
 from eci_supervisor.linux.paths import DEFAULT_AUDIT_DIR, DEFAULT_STATE_DIR
-from eci_supervisor.settings import store
+from eci_supervisor.model.settings import Policy
+from eci_supervisor.settings.choice import effective
 
 
 @click.command()
@@ -23,12 +25,23 @@ from eci_supervisor.settings import store
 def gateway(context: click.Context, listen: str, group: str, engine: str, audit_dir: str, state_dir: str | None, settings: str) -> None:
     """Serve a Docker socket behind which every container runs under eci-runc.
 
-    For users who should not reach the engine itself. --runtime is ignored, the host's namespaces and plugins are closed, the command list
-    of the settings holds, and changes of the settings hold from the next request. docs/docker-socket.md tells what passes.
+    For users who should not reach the engine itself. --runtime is ignored where isolation is on (`eci status`), the host's namespaces and
+    plugins are closed, the command list of the settings holds, and changes of the settings hold from the next request.
+    docs/docker-socket.md tells what passes.
     """
-    directory, file = state_directory(context, state_dir), store.settings_file(settings)
+    directory = state_directory(context, state_dir)
+
+    def now() -> tuple[Policy, bool]:
+        policy = in_force(directory, settings)
+        return policy, effective(policy, chosen(directory)).enabled
+
+    policy, forced = now()
+    if not forced:
+        source = effective(policy, chosen(directory)).source
+        click.echo(f"eci: gateway: isolation is off by {source}: users name the runtime; `eci enable`, or "
+                   "enhancedContainerIsolation.value in the settings, forces eci-runc", err=True)  # fmt: skip
     try:
-        serve(Address.parse(listen, group), engine, lambda: store.current(directory, file), audit_dir)
+        serve(Address.parse(listen, group), engine, now, audit_dir)
     except CannotListen as error:
         click.echo(f"eci: gateway: {error}", err=True)
         sys.exit(1)

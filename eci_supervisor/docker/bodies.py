@@ -25,9 +25,9 @@ class BodyRefused(ValueError):
 class Asked:
     """What is known, and what is found, while one body is rebuilt.
 
-    runtime: the name that the engine has for ours; parent: the id of the container whose socket it is, "" for the gateway; ours: ids of
-    containers by the name that the body uses, all under our runtime; None in a first walk, which finds in `containers` the names to look
-    up; dropped: JSON paths that were left out.
+    runtime: the name that the engine has for ours, "" where it is not forced; parent: the id of the container whose socket it is, "" for
+    the gateway; ours: ids of containers by the name that the body uses, all under our runtime; None in a first walk, which finds in
+    `containers` the names to look up; dropped: JSON paths that were left out.
     """
 
     runtime: str

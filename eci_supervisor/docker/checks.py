@@ -58,8 +58,8 @@ def container(value: Json, where: str, asked: Asked) -> str:
     return _ours(text(value, where), where, asked)
 
 
-def forced_runtime(_value: Json, _where: str, asked: Asked) -> str:
-    return asked.runtime
+def forced_runtime(value: Json, where: str, asked: Asked) -> str:
+    return asked.runtime or text(value, where)
 
 
 def at_least_zero(value: Json, where: str, _asked: Asked) -> int:

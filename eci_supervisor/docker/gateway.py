@@ -1,7 +1,7 @@
 """The relay before a whole engine: what users reach who should not reach the engine itself. trio.
 
-The global command list, every container as target, the hard rules: what it makes runs under this runtime (rulings of `value`: unless the
-settings say that isolation is off, which the gateway alone can obey).
+The global command list, every container as target, the hard rules. What it makes runs under this runtime, unless isolation is off by the
+settings' `value` or the user's choice: then the runtime is the user's to name, and containers of any are in reach.
 """
 import grp
 import os
@@ -58,16 +58,17 @@ class Address:
         return listener
 
 
-def rights(policy: Policy, engine: str) -> Rights:
+def rights(policy: Policy, engine: str, *, forced: bool) -> Rights:
     """What a user of the gateway may do; engine: path of the engine's socket, "" for the policy's."""
     rules = policy.socket
-    return Rights(container="", engine=engine or rules.engine, runtime=rules.runtime, image=Image("", "gateway"), entry="",
+    runtime = rules.runtime if forced else ""
+    return Rights(container="", engine=engine or rules.engine, runtime=runtime, image=Image("", "gateway"), entry="",
                   commands=rules.commands, builds=rules.builds, engine_admin=rules.engine_admin, max_body_bytes=rules.max_body_bytes,
                   learn=policy.learn, file=policy.file)  # fmt: skip
 
 
-def serve(address: Address, engine: str, policy: Callable[[], Policy], audit_dir: str) -> None:
-    """Serves until SIGINT or SIGTERM. policy: what is in force, asked before each request. Raises CannotListen."""
+def serve(address: Address, engine: str, policy: Callable[[], tuple[Policy, bool]], audit_dir: str) -> None:
+    """Serves until SIGINT or SIGTERM. policy: what is in force, and whether it isolates; asked before each request. Raises CannotListen."""
     listener = address.open()
     audit = AuditFile(audit_dir)
 
@@ -75,7 +76,8 @@ def serve(address: Address, engine: str, policy: Callable[[], Policy], audit_dir
 
     async def now() -> Rights:
         async with turn:
-            return rights(await trio.to_thread.run_sync(policy), engine)
+            found, forced = await trio.to_thread.run_sync(policy)
+            return rights(found, engine, forced=forced)
 
     relay = Relay(now, Witness(audit))
     try:

@@ -98,7 +98,7 @@ SCHEMAS: Final[Mapping[tuple[str, str], Schema]] = {
 def rebuilt(method: str, path: str, body: object, asked: Asked) -> dict[str, Json]:
     """The body for a route as the engine gets it. Raises MalformedRequest, BodyRefused."""
     made = rebuild(SCHEMAS[method, path], body, asked)
-    if path == "/containers/create":
+    if path == "/containers/create" and asked.runtime:
         made["HostConfig"] = {**made.get("HostConfig", {}), "Runtime": asked.runtime}
     if asked.parent and path in ("/containers/create", "/networks/create", "/volumes/create"):
         made["Labels"] = {**made.get("Labels", {}), checks.PARENT_LABEL: asked.parent}

@@ -26,7 +26,7 @@ class Targets:
         except NotThere:
             return None
         runtime = _text(found, "HostConfig", "Runtime")
-        if runtime not in (self.rights.runtime, f"{self.rights.runtime}-system"):
+        if self.rights.runtime and runtime not in (self.rights.runtime, f"{self.rights.runtime}-system"):
             raise BodyRefused("container", name, NOT_OURS)
         self._own(_at(found, "Config", "Labels"), "container", name)
         return _text(found, "Id")

@@ -144,7 +144,8 @@ class Image:
 class Rights:
     """What one container's socket may be used for; DIR/c/KEY/rights.json, written by create before its supervisor starts.
 
-    container: the engine's id; engine: path of the engine's socket; image: whose rights they are; entry: the key of the entry that
+    container: the engine's id; engine: path of the engine's socket; runtime: the one that is forced, "" where none is (the gateway's
+    alone); image: whose rights they are; entry: the key of the entry that
     gave them ("" when learning); own_scope: it sees only what it made; gid: of the socket, as the container sees it; learn: list
     refusals pass and are recorded; file: the settings that a refusal points to.
     """

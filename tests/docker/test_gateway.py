@@ -47,8 +47,9 @@ class Gateway:
     def permit(self, **socket_rules: object) -> None:
         """Writes the settings: the global command list, and the section eci.dockerSocket."""
         commands = socket_rules.pop("commandList", {"type": "deny", "commands": []})
+        value = socket_rules.pop("value", True)
         self.settings.write_text(json.dumps({
-            "enhancedContainerIsolation": {"value": True, "dockerSocketMount": {"imageList": {"images": []}, "commandList": commands}},
+            "enhancedContainerIsolation": {"value": value, "dockerSocketMount": {"imageList": {"images": []}, "commandList": commands}},
             "eci": {"dockerSocket": {"engine": str(self.engine.socket), **socket_rules}}}))  # fmt: skip
 
     def bytes(self, request: bytes) -> bytes:
@@ -108,6 +109,12 @@ def post(gateway: Gateway, target: str, body: object) -> tuple[int, dict[str, ob
 
 def test_what_runs_through_it_runs_under_this_runtime(gateway: Gateway) -> None:
     assert gateway.docker("run", "--rm", "--runtime=runc", "box", "cat", "/proc/self/uid_map").ok().out.split()[1] != "0"
+
+
+def test_isolation_that_is_off_is_forced_on_nobody(gateway: Gateway) -> None:
+    gateway.permit(value=False)
+    assert gateway.docker("run", "--rm", "--runtime=runc", "box", "cat", "/proc/self/uid_map").ok().out.split()[1] == "0"
+    assert gateway.docker("run", "--rm", "--pid=host", "box", "true").status == 125
 
 
 def test_streams_are_the_engines(gateway: Gateway) -> None:
