@@ -136,6 +136,11 @@ class ForkServer:
             return
         self._carry_out(request, connection, fds)
 
+    def _supervise(self, key: str, connection: socket.socket) -> None:
+        """In the child: its own cgroup first, so that its mounter and whatever else it starts are born there."""
+        self._home.put(key, os.getpid())
+        self._work.supervise(self._state_dir, key, connection)
+
     def _carry_out(self, request: Request, connection: socket.socket, fds: list[OwnedFd]) -> None:
         match request:
             case _ if request.version != VERSION:
@@ -143,9 +148,8 @@ class ForkServer:
             case Ping():
                 answer(connection, Done(os.getpid()))  # stays open: the request proper follows
             case Spawn(key):
-                if child := self._fork(self._forget(connection), key, lambda open_: self._work.supervise(self._state_dir, key, open_)):
+                if self._fork(self._forget(connection), key, lambda open_: self._supervise(key, open_)):
                     self._lingering.pop(key, None)
-                    self._home.put(key, child)
             case Reclaim(root, container_id):
                 self._freshness.forget(container_key(root, container_id))
                 self._reclaim(root, container_id, self._forget(connection))
