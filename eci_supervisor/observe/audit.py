@@ -85,8 +85,8 @@ class AuditFile:
             self._fd = None
 
     def _confession(self, event: Event) -> bytes:
-        told = {"v": 1, "time": event.time, "container": event.container, "root": event.root, "call": "dropped", "verdict": "info",
-                "count": self.dropped, "why": "more events than the audit file takes from one container"}
+        told = {"v": 1, "time": event.time, "container": event.container, "root": event.root, "call": "dropped", "rule": "dropped",
+                "verdict": "info", "count": self.dropped, "why": "more events than the audit file takes from one container"}
         return json.dumps(told, separators=(",", ":")).encode("ascii") + b"\n"
 
     def _open(self) -> int:
