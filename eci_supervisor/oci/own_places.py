@@ -47,8 +47,19 @@ def own_places(spec: Spec, container: str, bundle: str) -> OwnPlaces:
         below.append(f"{PODS}/{pod[1].replace('_', '-')}")
     sandbox = spec.annotation(SANDBOX)
     files = [f"{above}/{sandbox}/{name}" for above in SANDBOXES for name in SANDBOX_FILES] if IDENTIFIER.fullmatch(sandbox) else []
+    if root:
+        files += joined(spec, root)
     volumes = (f"{root}/volumes", PODMANS_VOLUMES) if root else (PODMANS_VOLUMES,)
     return OwnPlaces(tuple(below), tuple(files), volumes, root)
+
+
+def joined(spec: Spec, root: str) -> list[str]:
+    """What Docker mounts of another container whose namespace is joined: its shared memory, or its names and name servers."""
+    kinds = [kind for kind in ("ipc", "network") if (found := spec.namespace(kind)) is not None and found.path]
+    names = [name for at, name in ENGINES_MOUNTS.items() if ("ipc" if at == "/dev/shm" else "network") in kinds]
+    theirs = re.compile(rf"{re.escape(root)}/containers/[0-9a-f]{{64}}/({'|'.join(map(re.escape, names))})") if names else None
+    return [mount.source for mount in spec.mounts if theirs is not None and theirs.fullmatch(mount.source)
+            and ENGINES_MOUNTS.get(mount.destination, "-") in mount.source]  # fmt: skip
 
 
 def data_root(spec: Spec, container: str) -> str:

@@ -82,7 +82,7 @@ def test_76_depth_alone(containers: Launch, rules: Rules) -> None:
 
 def test_kinds_that_the_admin_does_not_want(containers: Launch, rules: Rules) -> None:
     """Bit by bit; the kernel's counters stop what no filter sees; the container has its own all the same."""
-    rules(namespaces=["network", "user", "mount"])
+    rules(namespaces=["net", "user", "mnt"])
     container = containers(privileged=True).up()
     refused = dict.fromkeys(KINDS, "OK") | dict.fromkeys(("net", "user", "mnt"), "EPERM")
     assert kinds(container, "unshare") == refused

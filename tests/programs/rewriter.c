@@ -82,7 +82,7 @@ static void *shuffle(void *unused)
 	(void)unused;
 	snprintf(link, sizeof(link), "%s/link", place);
 	snprintf(fresh, sizeof(fresh), "%s/fresh", place);
-	snprintf(directory, sizeof(directory), "%s/d", place);
+	snprintf(directory, sizeof(directory), "%s/dd", place);
 	snprintf(away, sizeof(away), "%s/away", place);
 	while (!over) {
 		const char *at = targets[chance(&state) % COUNT(targets)];
@@ -231,7 +231,8 @@ static void *conduct(void *seconds)
 
 static int race(char **w)
 {
-	const char *const named[] = { "t0", "t1", "d", "link", "d/below" };
+	/* None so short that half of it over half of another one is "/proc/", which anybody inside may move. */
+	const char *const named[] = { "t0", "t1", "dd", "link", "dd/below" };
 	pthread_t thread;
 	char path[TEXT];
 	size_t n = 0;
