@@ -139,8 +139,9 @@ static int kernel(char **w)
 			if (symlink(to, from) < 0 && errno != EEXIST)
 				return 1;
 		}
-		in_a_namespace("l38", type, 0);
-		in_a_namespace("l39", type, 0);
+		/* 20 are never too many, 41 always: a walk that the kernel begins anew counts on from where it was. */
+		in_a_namespace("l18", type, 0);
+		in_a_namespace("l19", type, 0);
 		in_a_namespace("l40", type, 0);
 	}
 	return 0;
