@@ -17,6 +17,7 @@ RESULT: Final = Path(__file__).parent / "results" / "micro.json"
 def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description=__doc__)
     parser.add_argument("words", nargs="*", help="only the rows whose names contain one of these; writes no result")
+    parser.add_argument("--keep", action="store_true", help="write them into the result all the same, beside the rows that are there")
     parser.add_argument("--list", action="store_true", help="names of the rows")
     options = parser.parse_args()
     chosen = [bench for bench in benches() if not options.words or any(word in bench.name for word in options.words)]
@@ -31,9 +32,10 @@ def main() -> int:
         console.print(f"[dim]{bench.name} …", highlight=False)
         results.append(measure(bench))
     show(results, console)
-    if not options.words:
+    if options.keep or not options.words:
         RESULT.parent.mkdir(exist_ok=True)
-        RESULT.write_text(json.dumps(document(results), indent=1, ensure_ascii=False) + "\n")
+        before = json.loads(RESULT.read_text()) if options.words and RESULT.exists() else None
+        RESULT.write_text(json.dumps(document(results, before), indent=1, ensure_ascii=False) + "\n")
     return 0 if all(result.held for result in results) else 1
 
 

@@ -1,10 +1,10 @@
 """Results as a table and as JSON. Ratios first: absolute times mean nothing beyond one run."""
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.table import Table
@@ -115,15 +115,12 @@ def commit() -> str:
     return done.stdout.strip()
 
 
-def document(results: Sequence[Result]) -> dict[str, object]:
-    """The JSON result. Times are seconds."""
-    return {
-        "version": FORMAT_VERSION,
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": machine(),
-        "rows": [as_json(result) for result in results],
-    }
+def document(results: Sequence[Result], before: Mapping[str, Any] | None = None) -> dict[str, object]:
+    """The JSON result, each row with its date and commit; rows of `before` that were not measured again stay. Times are seconds."""
+    stamp = {"date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit()}
+    fresh = {result.bench.name: {**as_json(result), **stamp} for result in results}
+    old = {} if before is None else {row["row"]: {"date": before["date"], "commit": before["commit"], **row} for row in before["rows"]}
+    return {"version": FORMAT_VERSION, **stamp, "machine": machine(), "rows": list({**old, **fresh}.values())}
 
 
 def show(results: Sequence[Result], console: Console) -> None:
