@@ -28,6 +28,8 @@ from tests.support import filtered
 
 pytestmark = pytest.mark.requires("root", "seccomp_notify")
 MS_NOSUID, MS_RDONLY = 2, 1
+MOUNT = 165
+ATTEMPTS = 5
 
 
 def tables(target: str) -> int:
@@ -35,17 +37,34 @@ def tables(target: str) -> int:
     return sum(line.split()[4] == target for line in Path("/proc/self/mountinfo").read_text().splitlines())
 
 
-def run_served(function: Callable[[], object], expected: object) -> list[RawEvent]:
-    """Events of the calls that `function` makes in a container."""
-    found: list[RawEvent] = []
+def run_served(function: Callable[[], object], expected: object, done: Done) -> list[RawEvent]:
+    """Events of the calls that `function` makes in a container: all its mounts that succeed have been done in one way.
+
+    On a busy machine no tree may lie ready, or a path may have left the kernel's cache: such a mount is the mounter's, and what is to be
+    seen here is tried again.
+    """
+    for _ in range(ATTEMPTS - 1):
+        seen, events = once(function)
+        if (seen, ways(events)) == (expected, {done}):
+            return events
+    seen, events = once(function)
+    assert (seen, ways(events)) == (expected, {done})
+    return events
+
+
+def ways(events: list[RawEvent]) -> set[int]:
+    """How mounts came about that are ours to make."""
+    return {event.done for event in events if event.nr == MOUNT and event.errno == 0 and event.done != Done.CONTINUED}
+
+
+def once(function: Callable[[], object]) -> tuple[object, list[RawEvent]]:
+    found: list[tuple[object, list[RawEvent]]] = []
 
     async def body(mounter: Mounter, container: Contained) -> None:
-        seen, events = await served(mounter, container, function)
-        assert seen == expected
-        found.extend(events)
+        found.append(await served(mounter, container, function))
 
     run(body, "lane")
-    return found
+    return found[0]
 
 
 def usual() -> list[str]:
@@ -56,8 +75,8 @@ def usual() -> list[str]:
 
 def test_the_usual_mount() -> None:
     """Python hears of it by its event alone; its nodes are there, and locked."""
-    events = run_served(usual, ["ok", mounting.VIRTUAL, "EINVAL", "ok", "True"])
-    mounts = [event for event in events if event.nr == 165]
+    events = run_served(usual, ["ok", mounting.VIRTUAL, "EINVAL", "ok", "True"], Done.MOUNTED)
+    mounts = [event for event in events if event.nr == MOUNT]
     assert [(event.done, event.errno, event.uid, event.texts[1]) for event in mounts] == [
         (Done.MOUNTED, 0, FIRST_ID, b"/a"), (Done.MOUNTED, 0, FIRST_ID, b"/tmp/../b/")]
 
@@ -71,8 +90,7 @@ def elsewhere() -> list[str]:
 
 
 def test_another_mount_namespace_and_root() -> None:
-    events = run_served(elsewhere, ["ok", "ok", "True"])
-    assert [event.done for event in events if event.nr == 165] == [Done.MOUNTED] * 2
+    run_served(elsewhere, ["ok", "ok", "True"], Done.MOUNTED)
 
 
 def unusual() -> list[str]:
@@ -87,8 +105,7 @@ def unusual() -> list[str]:
 
 def test_every_other_mount() -> None:
     """The mounter is asked: only it knows other namespaces, options, and what an error is."""
-    events = run_served(unusual, ["ok", "ok", "ok", "ok", "ENOENT", "ok", "ok", "EPERM"])
-    assert {event.done for event in events if event.nr == 165} == {Done.EMULATED}
+    run_served(unusual, ["ok", "ok", "ok", "ok", "ENOENT", "ok", "ok", "EPERM"], Done.EMULATED)
 
 
 def again() -> list[object]:
@@ -108,7 +125,7 @@ def again() -> list[object]:
 def test_the_same_call_again() -> None:
     """Nobody can tell whether a thread that makes one call twice got the first answer: SEND succeeds for one that a signal has woken. So
     the second is done already if what the first has made lies there still; another thread's is its own."""
-    run_served(again, ["ok", "ok", 1, "ok", 0, "ok", 1, "ok", "ok", 1, "ok", "ok", 3, 0, 4])
+    run_served(again, ["ok", "ok", 1, "ok", 0, "ok", 1, "ok", "ok", 1, "ok", "ok", 3, 0, 4], Done.MOUNTED)
 
 
 def interrupted() -> tuple[int, int, int]:
@@ -132,6 +149,6 @@ def interrupted() -> tuple[int, int, int]:
 
 def test_signals_that_never_stop() -> None:
     """Each mount comes about in the time between two signals, or another two, and once."""
-    run_served(interrupted, (300, 0, 0))
+    assert once(interrupted)[0] == (300, 0, 0)
 
 
