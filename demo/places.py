@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +16,7 @@ from tests.support.bundle import Recipe, bind, make_bundle, read_config, write_c
 from tests.support.driver import Container, Result, Runtime
 from tests.support.engine import Engine
 from tests.support.host import listener_of, namespace_file
+from tests.support.isolated import bind_from_outside
 from tests.support.rootfs import make_root
 from tests.support.waiting import wait_gone
 
@@ -81,7 +82,7 @@ class Bundles:
 
     def container(self) -> Container:
         name = f"demo{next(self.numbers)}"
-        binds = [bind(self.volumes / volume, f"/{volume}") for volume in ("shared", "hostnet")]
+        binds = [bind(self.volumes / "shared", "/shared")]
         bundle = self.directory / name
         limits = {"devices": [{"allow": True, "access": "rwm"}], "memory": {"limit": MEMORY_BYTES}}
         volumes = (bind(self.volumes / "r", "/r", "ro"), *binds)
@@ -90,7 +91,9 @@ class Bundles:
         return Container(self.runtime, bundle, name)
 
     def box(self) -> BundleBox:
-        return BundleBox(self.container().up())
+        box = BundleBox(self.container().up())
+        offer_host_network(box.sh, box.container.pid, self.volumes)
+        return box
 
     def refused(self) -> tuple[str, Result]:
         container = self.container()
@@ -130,15 +133,24 @@ class Engines:
     state_dir: Path
 
     def options(self) -> tuple[str, ...]:
-        volumes = (f"{self.volumes}/r:/r:ro", f"{self.volumes}/shared:/shared", f"{self.volumes}/hostnet:/hostnet")
+        volumes = (f"{self.volumes}/r:/r:ro", f"{self.volumes}/shared:/shared")
         return ("--runtime=eci-runc", "--privileged", f"--memory={MEMORY_BYTES}", *(word for volume in volumes for word in ("-v", volume)))
 
     def box(self) -> EngineBox:
-        return EngineBox(self.engine, self.engine.detached(*self.options(), "eci-demo", "sleep", "1000"))
+        box = EngineBox(self.engine, self.engine.detached(*self.options(), "eci-demo", "sleep", "1000"))
+        pid = int(self.engine.docker("inspect", "--format={{.State.Pid}}", box.id).ok().out)
+        offer_host_network(box.sh, pid, self.volumes)
+        return box
 
     def refused(self) -> tuple[str, Result]:
         result = self.engine.run("--runtime=eci-runc", "--pid=host", "eci-demo", "true")
         return "docker run --rm --runtime=eci-runc --pid=host busybox true", result
+
+
+def offer_host_network(sh: Callable[[str], Result], pid: int, volumes: Path) -> None:
+    """The host's network namespace at /hostnet of a container: no create would bind it, so it comes from outside."""
+    sh("touch /hostnet").ok()
+    bind_from_outside(pid, volumes / "hostnet", "/hostnet")
 
 
 @contextmanager
