@@ -22,7 +22,7 @@ ATTEMPTS = (
     ("open the host's disk through a device node in the volume", "open /r/disk", "EACCES", "EACCES"),
     ("make a device node", "mknod /tmp/disk b 8 0", "EPERM", "EPERM"),
     ("join the host's network namespace", "setns /hostnet", "EPERM", "ENOSYS"),
-    ("a procfs of the kernel's own by fsopen", "fsopen proc unmarked", "EPERM", "EBADF"),
+    ("a procfs of the kernel's own by fsopen", "fsopen proc unmarked", "EPERM", "ENOSYS"),
 )
 
 

@@ -196,7 +196,7 @@ static int op_fsopen(char **w)
 {
 	int fs = (int)syscall(SYS_fsopen, w[0], 1);
 
-	if (w[1] && !strcmp(w[1], "unmarked"))
+	if (fs >= 0 && w[1] && !strcmp(w[1], "unmarked"))
 		fcntl(fs, F_SETSIG, 0);
 	if (fs < 0 || syscall(SYS_fsconfig, fs, CONFIG_CREATE, NULL, NULL, 0))
 		return -1;
