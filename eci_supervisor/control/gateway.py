@@ -32,7 +32,7 @@ def gateway(context: click.Context, listen: str, group: str, engine: str, audit_
     directory = state_directory(context, state_dir)
 
     def now() -> tuple[Policy, bool]:
-        policy = in_force(directory, settings)
+        policy = in_force(directory, settings, audit_dir)
         return policy, effective(policy, chosen(directory)).enabled
 
     policy, forced = now()

@@ -137,9 +137,9 @@ def compile_(context: click.Context, settings: str, audit_dir: str, state_dir: s
         click.echo(json.dumps({"file": file, "problems": []}))
 
 
-def in_force(directory: StateDir, settings: str) -> Policy:
-    """The policy in force, compiled anew where the file has changed."""
-    return store.current(directory, store.settings_file(settings), compile_=_compile)
+def in_force(directory: StateDir, settings: str, audit_dir: str = DEFAULT_AUDIT_DIR) -> Policy:
+    """The policy in force, compiled anew where the file has changed. audit_dir: where it is said that a file is invalid."""
+    return store.current(directory, store.settings_file(settings), audit_dir, _compile)
 
 
 def _compile(directory: StateDir, file: str, audit_dir: str) -> None:

@@ -25,6 +25,7 @@ class DockerSocket:
 
     def __init__(self, state_dir: StateDir, state: ContainerState, audit: AuditFile) -> None:
         self._state_dir, self._directory = state_dir, state_dir.container(state.key)
+        self._audit_dir = state.audit_dir
         with open(self._directory.policy, "rb") as policy, open(self._directory.rights, "rb") as given:
             self._policy = policy_from_bytes(policy.read())
             self._image_rights = rights_from_bytes(given.read())
@@ -55,7 +56,7 @@ class DockerSocket:
 
     def _judged_again(self) -> tuple[Policy, Rights | None]:
         try:
-            policy = current(self._state_dir, self._policy.file)
+            policy = current(self._state_dir, self._policy.file, self._audit_dir)
             judged = judge(Engine(policy.socket.engine), self._image_rights.image, policy, self._state_dir)
         except (NotCompiled, EngineError):
             return self._policy, None
