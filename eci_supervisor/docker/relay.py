@@ -30,7 +30,7 @@ AUDITED = frozenset({Class.RUNS, Class.ELSEWHERE, Class.ADMIN, Class.SHOWS})
 class Journal(Protocol):
     """Where requests are recorded; the id stands at the end of a refusal's sentence."""
 
-    def request(self, rights: Rights, method: str, target: str, verdict: str, code: str, why: str) -> str: ...
+    def request(self, rights: Rights | None, method: str, target: str, verdict: str, code: str, why: str) -> str: ...
 
 
 class Relay:
@@ -66,18 +66,20 @@ class Relay:
 
     async def _converse(self, client: Client) -> None:
         while True:
-            head = None
+            head, rights = None, None
             try:
                 head = await client.next_head()
-                if head is None or not await self._request(client, head):
+                if head is None:
+                    return
+                rights = await self._rights()
+                if not await self._request(client, head, rights):
                     return
             except Refused as refused:
-                await self._refuse(client, head, refused)
+                await self._refuse(client, head, rights, refused)
                 return
 
-    async def _request(self, client: Client, head: Head) -> bool:
+    async def _request(self, client: Client, head: Head, rights: Rights | None) -> bool:
         """Whether the connection can take another request. Raises Refused."""
-        rights = await self._rights()
         if rights is None:
             raise Refused(403, "socket.image", f"{PREFIX}docker socket mount denied: the image is no longer in the allowed list")
         permitted = decide(head, rights)
@@ -93,11 +95,7 @@ class Relay:
         elif permitted.route.classes & AUDITED:
             self._journal.request(rights, head.method, shown(head.target), "continue", "", "the policy allows it")
 
-    async def _refuse(self, client: Client, head: Head | None, refused: Refused) -> None:
-        rights = await self._rights()
-        if rights is not None:
-            method, target = (head.method, shown(head.target)) if head is not None else ("", "")
-            name = self._journal.request(rights, method, target, "deny", refused.code, refused.text)
-            refused = Refused(refused.status, refused.code, f"{refused.text} [{name}]")
-        await client.refuse(refused)
-
+    async def _refuse(self, client: Client, head: Head | None, rights: Rights | None, refused: Refused) -> None:
+        method, target = (head.method, shown(head.target)) if head is not None else ("", "")
+        name = self._journal.request(rights, method, target, "deny", refused.code, refused.text)
+        await client.refuse(Refused(refused.status, refused.code, f"{refused.text} [{name}]"))

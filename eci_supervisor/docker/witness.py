@@ -13,12 +13,12 @@ class Witness:
     def __init__(self, audit: AuditFile, container: str = "", root: str = "") -> None:
         self._audit, self._container, self._root = audit, container, root
 
-    def request(self, rights: Rights, method: str, target: str, verdict: str, code: str, why: str) -> str:
-        """Records one request; the event's id."""
+    def request(self, rights: Rights | None, method: str, target: str, verdict: str, code: str, why: str) -> str:
+        """Records one request; the event's id. rights: None where the image has lost them, or nothing was read yet."""
+        image, entry = (rights.image.reference or rights.image.id, rights.entry) if rights is not None else ("", "")
         event = Event(
             id=secrets.token_hex(8), time=time.time(), container=self._container, root=self._root, pid=0, tid=0, uid=None,
-            call="docker", abi="", args={"method": method, "target": target, "image": rights.image.reference or rights.image.id,
-                                         "entry": rights.entry},
+            call="docker", abi="", args={"method": method, "target": target, "image": image, "entry": entry},
             verdict=verdict, errno=0, rule=code, why=why)  # fmt: skip
         self._audit.write(event)
         return event.id

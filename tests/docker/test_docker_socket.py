@@ -6,6 +6,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,7 +123,7 @@ def test_31_builds_need_a_word_of_the_admins(engine: Engine, client: str) -> Non
 
 def test_a_right_that_is_taken_back(engine: Engine, client: str, admin: Admin) -> None:
     admin(listed=False)
-    assert "is no longer in the allowed list" in inside(engine, client, "ps")[2]
+    assert "is no longer in the allowed list" in refused(engine, inside(engine, client, "ps")[2])["why"]
     admin()
     assert inside(engine, client, "ps")[0] == 0
 
@@ -155,11 +156,26 @@ def test_42_no_relay_no_socket(engine: Engine, client: str) -> None:
     assert engine.docker("inspect", "--format={{.State.Running}}", client).ok().out == "true\n"
 
 
-def test_every_refusal_is_in_the_audit_file(engine: Engine, client: str) -> None:
-    err = inside(engine, client, "plugin", "install", "x")[2]
+def test_an_invalid_file_is_reported_where_its_container_reports(engine: Engine, client: str, admin: Admin) -> None:
+    Path(engine.directory, "admin-settings.json").write_text("{")
+    assert inside(engine, client, "ps")[0] == 0
+    assert "settings.invalid" in [event["rule"] for event in events(engine)]
+    admin()
+
+
+def events(engine: Engine) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(engine.directory, "audit/audit.jsonl").read_text().splitlines()]
+
+
+def refused(engine: Engine, err: str) -> dict[str, Any]:
+    """The event whose id stands at the end of what the client was told."""
     name = err.strip().rpartition("[")[2].partition("]")[0]
-    events = [json.loads(line) for line in Path(engine.directory, "audit/audit.jsonl").read_text().splitlines()]
-    (event,) = [event for event in events if event["id"] == name]
+    (event,) = [event for event in events(engine) if event["id"] == name]
+    return event
+
+
+def test_every_refusal_is_in_the_audit_file(engine: Engine, client: str) -> None:
+    event = refused(engine, inside(engine, client, "plugin", "install", "x")[2])
     assert (event["container"], event["verdict"], event["rule"]) == (client, "deny", "socket.engine")
 
 
