@@ -11,6 +11,7 @@ import pytest
 from tests.support import host
 from tests.support.driver import REPOSITORY
 from tests.support.engine import Engine
+from tests.support.gateway import Gateway, served
 from tests.support.rootfs import make_root
 from tests.support.waiting import wait_gone, wait_until
 
@@ -57,3 +58,16 @@ def engine(daemon: Engine) -> Iterator[Engine]:
 def sleeper(engine: Engine) -> str:
     """The id of an ordinary container that runs."""
     return engine.detached("box", "sleep", "1000")
+
+
+@pytest.fixture(scope="session")
+def relaying(daemon: Engine) -> Iterator[Gateway]:
+    with served(daemon, daemon.directory / "gateway") as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def gateway(relaying: Gateway, engine: Engine) -> Gateway:
+    """Before the engine, with default settings, and the engine's list of containers empty before and after."""
+    relaying.permit()
+    return relaying

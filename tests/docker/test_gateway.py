@@ -1,110 +1,18 @@
 """The relay before a real engine, with the docker CLI and with bytes as its clients."""
 import json
 import os
-import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from tests.support.driver import ECI, Result
-from tests.support.engine import COMMAND_S, Engine
+from tests.support.engine import COMMAND_S
+from tests.support.gateway import Gateway, request
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.requires("root", "docker", "busybox", "runc", "seccomp_notify", "fuse")
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """`eci gateway` before the engine of this tier; settings: its admin-settings.json."""
-
-    engine: Engine
-    directory: Path
-    pid: int = 0
-
-    @property
-    def socket(self) -> Path:
-        return self.directory / "gateway.sock"
-
-    @property
-    def settings(self) -> Path:
-        return self.directory / "settings.json"
-
-    @property
-    def audit(self) -> Path:
-        return self.directory / "audit"
-
-    def docker(self, *args: str, stdin: str = "", deadline_s: float = COMMAND_S) -> Result:
-        command = ["docker", f"--host=unix://{self.socket}", *args]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=deadline_s, check=False,
-                              env=self.engine.environment())  # fmt: skip
-        return Result(done.returncode, done.stdout, done.stderr)
-
-    def permit(self, **socket_rules: object) -> None:
-        """Writes the settings: the global command list, and the section eci.dockerSocket."""
-        commands = socket_rules.pop("commandList", {"type": "deny", "commands": []})
-        value = socket_rules.pop("value", True)
-        self.settings.write_text(json.dumps({
-            "enhancedContainerIsolation": {"value": value, "dockerSocketMount": {"imageList": {"images": []}, "commandList": commands}},
-            "eci": {"dockerSocket": {"engine": str(self.engine.socket), **socket_rules}}}))  # fmt: skip
-
-    def bytes(self, request: bytes) -> bytes:
-        """All that is answered to `request` until the relay closes the connection."""
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(20)
-            connection.connect(str(self.socket))
-            connection.sendall(request)
-            answer = b""
-            while data := connection.recv(65536):
-                answer += data
-            return answer
-
-    def events(self) -> list[dict[str, object]]:
-        return [json.loads(line) for line in (self.audit / "audit.jsonl").read_text().splitlines()]
-
-
-@pytest.fixture(scope="module")
-def started(daemon: Engine) -> Iterator[Gateway]:
-    directory = daemon.directory / "gateway"
-    directory.mkdir()
-    gateway = Gateway(daemon, directory)
-    gateway.permit()
-    with (directory / "log").open("wb") as log:
-        command = [str(ECI), "gateway", f"--listen=unix://{gateway.socket}", f"--settings={gateway.settings}", f"--state-dir={directory}/s",
-                   f"--audit-dir={gateway.audit}"]  # fmt: skip
-        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log) as process:
-            try:
-                wait_until(lambda: gateway.socket.exists() or process.poll() is not None, "the gateway listens")
-                yield replace(gateway, pid=process.pid)
-            finally:
-                process.send_signal(signal.SIGTERM)
-                process.wait(10)
-    assert (directory / "log").read_text() == "", (directory / "log").read_text()
-    assert not gateway.socket.exists()
-
-
-@pytest.fixture
-def gateway(started: Gateway, engine: Engine) -> Gateway:
-    """With the engine's list of containers empty before and after."""
-    started.permit()
-    return started
-
-
-def request(method: str, target: str, body: bytes = b"", *headers: bytes) -> bytes:
-    lines = [f"{method} {target} HTTP/1.1".encode(), b"Host: docker", b"Connection: close", *headers]
-    if body:
-        lines += [b"Content-Type: application/json", b"Content-Length: %d" % len(body)]
-    return b"\r\n".join(lines) + b"\r\n\r\n" + body
-
-
-def post(gateway: Gateway, target: str, body: object) -> tuple[int, dict[str, object]]:
-    answer = gateway.bytes(request("POST", target, body if isinstance(body, bytes) else json.dumps(body).encode()))
-    head, _, tail = answer.partition(b"\r\n\r\n")
-    return int(head.split(b" ")[1]), json.loads(tail) if tail.startswith(b"{") else {}
 
 
 def test_what_runs_through_it_runs_under_this_runtime(gateway: Gateway) -> None:
@@ -181,7 +89,7 @@ def test_a_namespace_of_ours_may_be_shared(gateway: Gateway) -> None:
 
 @pytest.mark.parametrize("key", ["Binds", "binds", "BINDS", "bind\u017f"])
 def test_a_key_is_judged_however_it_is_spelled(gateway: Gateway, key: str) -> None:
-    status, answer = post(gateway, "/containers/create", {"Image": "box", "HostConfig": {key: ["/proc/1/root:/x"]}})
+    status, answer = gateway.post("/containers/create", {"Image": "box", "HostConfig": {key: ["/proc/1/root:/x"]}})
     assert status == 403
     assert "HostConfig.Binds[0]" in str(answer["message"])
 
@@ -192,13 +100,13 @@ def test_a_key_is_judged_however_it_is_spelled(gateway: Gateway, key: str) -> No
     b"not json", b'{"Image":"\\ud800"}', b'{"Image":NaN}',
 ])  # fmt: skip
 def test_json_that_two_parsers_read_in_two_ways(gateway: Gateway, body: bytes) -> None:
-    status, answer = post(gateway, "/containers/create", body)
+    status, answer = gateway.post("/containers/create", body)
     assert status == 400
     assert "malformed request" in str(answer["message"])
 
 
 def test_unknown_keys_are_left_out(gateway: Gateway) -> None:
-    status, answer = post(gateway, "/containers/create", {"Image": "box", "HostConfig": {
+    status, answer = gateway.post("/containers/create", {"Image": "box", "HostConfig": {
         "Runtime": "runc", "UsernsMode": "host", "CgroupParent": "/x", "Unheard": 1}})  # fmt: skip
     assert status == 201, answer
     made = json.loads(gateway.docker("inspect", str(answer["Id"])).ok().out)[0]["HostConfig"]
@@ -207,7 +115,7 @@ def test_unknown_keys_are_left_out(gateway: Gateway) -> None:
 
 def test_a_body_too_large_is_not_passed_on(gateway: Gateway) -> None:
     gateway.permit(maxBodyBytes=65536)
-    assert post(gateway, "/containers/create", b'{"Image":"' + b"x" * 70000 + b'"}')[0] == 413
+    assert gateway.post("/containers/create", b'{"Image":"' + b"x" * 70000 + b'"}')[0] == 413
 
 
 def test_lists_hold_from_the_next_request(gateway: Gateway) -> None:
