@@ -11,7 +11,7 @@
 
 #include "mounter.h"
 
-enum { REWALKS = 4 };
+enum { REWALKS = 6 };
 
 /* ---- mount of a new procfs or sysfs ---- */
 
@@ -114,7 +114,21 @@ static int take(int *fd, uint32_t task, int number)
 	return (*fd = openat(eci.proc, path, O_PATH | O_CLOEXEC)) < 0 ? -EBADF : 0;
 }
 
-/* Runs the child; a path that leads to a descriptor of the caller's own makes it come back for that, at most a few times. */
+/* Where else the nodes below sys/net may have been mounted from: where the caller's parent is, who has made the namespace it is in most
+ * likely, and the container's own. Who looks from there finds a file and nothing else. */
+static void take_network(struct caller *caller, unsigned int which)
+{
+	char path[24];
+
+	snprintf(path, sizeof(path), "%u/ns/net", caller->parent);
+	eci_close(&caller->ns[NS_NET]);
+	if (which == 1)
+		caller->ns[NS_NET] = openat(eci.proc, path, O_RDONLY | O_CLOEXEC);
+	if (caller->ns[NS_NET] < 0)
+		caller->ns[NS_NET] = fcntl(eci.ns[NS_NET], F_DUPFD_CLOEXEC, 0);
+}
+
+/* Runs the child; a path that leads to a descriptor of the caller's own, say, makes it come back for that, at most a few times. */
 static int run(struct action *action)
 {
 	struct caller *caller = action->caller;
@@ -122,6 +136,10 @@ static int run(struct action *action)
 	for (int i = 0; i < REWALKS; i++) {
 		int ret = eci_in_child(CHILDREN[action->op], action, false);
 
+		if (ret == -WANT_NETWORK) {
+			take_network(caller, ++action->networks);
+			continue;
+		}
 		if (ret != -WANT_OWN_FD)
 			return ret;
 		if (take(&caller->own_fd, caller->own_thread ? caller->tid : caller->tgid_in[0], caller->own_nr) < 0)

@@ -14,6 +14,7 @@
 
 #include "mounter.h"
 
+enum { REMOUNTS = 1 << OP_REMOUNT_BIND | 1 << OP_SET_ATTRIBUTES };
 enum { MAX_SEEN = 256, CMD_RECONFIGURE = 7 /* linux/mount.h */ };
 
 /* Mounts of a tree that the call in hand may turn read-only or back, as they were before. One call at a time. */
@@ -109,16 +110,18 @@ static int remount(struct action *action, int target)
 {
 	const struct request *request = action->request;
 	struct mount_attr attr = { .attr_set = request->set, .attr_clr = request->clear, .propagation = request->propagation };
+	char link[40];
 	int ret;
 
+	snprintf(link, sizeof(link), "self/fd/%d", target);	/* a node is no directory to stand on */
 	see_others(action);
 	see(fcntl(target, F_DUPFD_CLOEXEC, 0));
 	ret = eci_id_valid(action->caller->notify, action->caller->id);
 	if (ret == 0 && action->op == OP_SET_ATTRIBUTES)
 		ret = result(mount_setattr(target, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
 	else if (ret == 0)
-		ret = fchdir(target) < 0 ? -errno : result(mount(NULL, ".", NULL, (unsigned long)request->flags,
-								  action->op == OP_REMOUNT_SUPERBLOCK ? action->strings[0][1] : NULL));
+		ret = fchdir(eci.proc) < 0 ? -errno : result(mount(NULL, link, NULL, (unsigned long)request->flags,
+								    action->op == OP_REMOUNT_SUPERBLOCK ? action->strings[0][1] : NULL));
 	return reconcile_seen(ret);
 }
 
@@ -227,9 +230,15 @@ int eci_act_on_tree(void *opaque)
 		ret = eci_place(target, &place);
 	if (ret >= 0 && place.mount_root && place.directory)
 		kind = eci_kind(target);
-	if (ret == -WANT_OWN_FD || ret == -EIO)
+	/* Below sys/net of a procfs a name is another file in each network namespace. The mount table of one that is new shows a node at a
+	 * path which does not lead to it there; bwrap wants to remount what it shows. So the walk is tried from where the node came from. */
+	if (ret >= 0 && REMOUNTS & 1U << action->op && !place.mount_root && place.regular && action->networks < OTHER_NETWORKS &&
+	    eci_kind(target) == TREE_PROC)
+		ret = -WANT_NETWORK;
+	if (ret == -WANT_OWN_FD || ret == -WANT_NETWORK || ret == -EIO)
 		return ret;
-	action->not_tree = ret < 0 || kind == TREES || (kind == TREE_SYSFS && action->op == OP_REMOUNT_SUPERBLOCK);
+	action->not_tree = ret < 0 || (kind == TREES && !(action->networks && place.mount_root && is_node(place.dev))) ||
+			   (kind == TREE_SYSFS && action->op == OP_REMOUNT_SUPERBLOCK);
 	if (action->not_tree)
 		return 0;
 	return action->op == OP_UMOUNT_TREE ? umount_tree(action, target, &place) : remount(action, target);

@@ -176,7 +176,7 @@ static int read_status(struct caller *caller)
 	caps = strstr(status, "\nCapEff:\t");
 	caller->levels = numbers(status, "\nNStgid:", caller->tgid_in, MAX_LEVELS);
 	if (!caps || numbers(status, "\nUid:", caller->uid, 4) != 4 || numbers(status, "\nGid:", caller->gid, 4) != 4 ||
-	    numbers(status, "\nNSpid:", caller->tid_in, MAX_LEVELS) != caller->levels)
+	    numbers(status, "\nNSpid:", caller->tid_in, MAX_LEVELS) != caller->levels || numbers(status, "\nPPid:", &caller->parent, 1) != 1)
 		return -ENOENT;
 	caller->caps = strtoull(caps + strlen("\nCapEff:\t"), NULL, 16);
 	caller->ngroups = numbers(status, "\nGroups:", caller->groups, MAX_GROUPS);

@@ -108,7 +108,7 @@ extern struct mounter {
 struct caller {
 	int notify, proc, root, cwd, ns[NAMESPACES];
 	uint64_t id, caps;
-	uint32_t tid, uid[4], gid[4], groups[MAX_GROUPS];	/* real, effective, saved, file system */
+	uint32_t tid, parent, uid[4], gid[4], groups[MAX_GROUPS];	/* real, effective, saved, file system */
 	int ngroups, levels;					/* of pid namespaces, from ours down to its own */
 	uint32_t tgid_in[MAX_LEVELS], tid_in[MAX_LEVELS];
 	int own_nr, own_fd;					/* the last of its descriptors that a path led to, taken by us */
@@ -128,6 +128,7 @@ struct action {
 	int tree;		/* detached, or why there is none */
 	int out;		/* what the caller is given */
 	int context;		/* its own, of fsmount(2) */
+	unsigned int networks;	/* how many others the walk has been tried from */
 	bool attached, not_tree, given;
 };
 
@@ -155,7 +156,8 @@ int eci_write_sysctls(strings_t values, size_t count, struct reply *reply);
 int eci_prove(struct reply *reply);
 
 /* walk.c: where a path of the caller leads */
-enum { WANT_OWN_FD = 4096 };	/* beyond every errno: take caller->own_nr for us and walk again */
+/* Beyond every errno: walk again with caller->own_nr, taken for us; from another network namespace. */
+enum { WANT_OWN_FD = 4096, WANT_NETWORK, OTHER_NETWORKS = 2 };
 int eci_walk(struct caller *caller, const char *path, bool follow);
 int eci_place(int fd, struct place *place);
 int eci_open_below(int dir, const char *path, uint64_t flags, uint64_t resolve);

@@ -56,8 +56,7 @@ SHOW = f"sh -c 'echo $$; {kind('/proc/uptime')}; touch /bin/x'"
 PARTS = " ".join(f"--ro-bind {path} {path}" for path in ("/bin", "/usr", "/lib", "/lib64"))
 BWRAP = (
     f"bwrap --unshare-all {PARTS} --proc /proc --dev /dev {SHOW}",
-    # The network stays: below /proc/sys/net a new one has other files, and bwrap wants to find again what it has bound with the root.
-    f"bwrap --unshare-all --share-net --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp {SHOW}",
+    f"bwrap --unshare-all --ro-bind / / --proc /proc --dev /dev --tmpfs /tmp {SHOW}",
 )
 
 
@@ -69,6 +68,51 @@ def test_bubblewrap(host: Container, containers: Launch, software: Path) -> None
             done = container.sh(command, options=options)
             assert done.lines == ["2", VIRTUAL], (options, done)
             assert "Read-only file system" in done.err
+
+
+OF_A_NAMESPACE = "sys/net/netfilter/nf_conntrack_max"
+
+
+def test_a_node_of_another_network_namespace(host: Container) -> None:
+    """Where the mount table shows it, but no path leads to it: a remount finds it from where it was mounted."""
+    script = f"""
+cat >/tmp/flags <<'end'
+while read -r line; do
+    case $line in *' /t/{OF_A_NAMESPACE} ro,'*) echo ro;; *' /t/{OF_A_NAMESPACE} '*) echo rw;; esac
+done </proc/self/mountinfo
+end
+cat >/tmp/bwrap <<'end'
+mount -t proc proc /proc
+{BWRAP[1]}
+end
+mount --rbind /proc /t; node=/t/{OF_A_NAMESPACE}
+unshare -n stat -f -c %T $node
+unshare -n mount -o remount,bind,ro $node; sh /tmp/flags
+unshare -n umount $node || echo 5 >$node || echo refused
+unshare -n mount -o remount,bind,ro /t/sys/net/ipv4/ip_forward || echo kernel
+umount -l /t
+unshare -nm sh /tmp/bwrap
+"""
+    done = host.sh(script)
+    assert done.lines == ["proc", "ro", "refused", "kernel", "2", VIRTUAL], done
+
+
+def test_a_build_sandbox(containers: Launch, software: Path) -> None:
+    """As nix makes one for a build, by somebody who has no capability: a root bound over itself, fresh procfs, the old root gone."""
+    builder = containers(rootfs=str(software)).up()
+    script = f"""
+cat >/tmp/build.sh <<'end'
+set -e
+cd "$(mktemp -d)"; mkdir root; mount --bind root root; cd root; mkdir bin proc dev old; cp /bin/busybox bin/sh; : >dev/null
+mount --bind /dev/null dev/null; mount -t proc proc proc; mount -t tmpfs -o size=1m none old; umount old
+pivot_root . old
+exec sh -c 'cd /; umount -l old; echo $$; {kind("/proc/uptime")}; umount /proc/uptime; ls old'
+end
+unshare -Urmpnuif sh /tmp/build.sh
+"""
+    done = builder.sh(script, options=("--user=1000:1000",))
+    assert done.lines == ["1", VIRTUAL], done
+    assert "Invalid argument" in done.err
 
 
 def test_a_units_sandbox(host: Container) -> None:
