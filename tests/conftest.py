@@ -11,6 +11,7 @@ from types import FrameType
 import pytest
 
 from tests.probes import PROBES, promised
+from tests.support.waiting import SLOWNESS
 
 TIERS = ("unit", "native", "project", "kernel", "container", "docker")  # cheap ones first: what they find needs no container
 TIMEOUT_S = 60.0
@@ -58,7 +59,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Setup, test and teardown share one allowance. Past it all stacks are printed and the test fails; past the grace the run ends."""
     mark = item.get_closest_marker("timeout")
-    allowed_s: float = mark.args[0] if mark else TIMEOUT_S
+    allowed_s: float = (mark.args[0] if mark else TIMEOUT_S) * SLOWNESS
     dump = item.config.stash[DUMP_FD]
 
     def over(signum: int, frame: FrameType | None) -> None:

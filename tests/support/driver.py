@@ -12,12 +12,12 @@ from typing import Any
 
 from eci_supervisor.linux.paths import ContainerDir, StateDir
 from eci_supervisor.model.state import ContainerState, container_key
-from tests.support.waiting import DEADLINE_S, wait_gone, wait_until
+from tests.support.waiting import DEADLINE_S, SLOWNESS, wait_gone, wait_until
 
 REPOSITORY = Path(__file__).parent.parent.parent
 ECI_RUNC = REPOSITORY / ".venv/bin/eci-runc"
 ECI = REPOSITORY / ".venv/bin/eci"
-COMMAND_S = 30.0
+COMMAND_S = 30.0 * SLOWNESS
 # crun 1.8.1 refuses a host that mixes cgroup v1 and v2, so it gets a mount namespace without the second.
 WITHOUT_V2 = "if mountpoint -q /sys/fs/cgroup/unified; then umount -l /sys/fs/cgroup/unified; fi;"
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from tests.support.driver import ECI, ECI_RUNC, Result
 from tests.support.host import mountinfo
-from tests.support.waiting import wait_gone, wait_until
+from tests.support.waiting import SLOWNESS, wait_gone, wait_until
 
-COMMAND_S = 60.0
+COMMAND_S = 60.0 * SLOWNESS
 REGISTRY = "127.0.0.1:5000"  # in the engine's network namespace: a registry of the tests, see support/registry.py
 START_S = 30.0
 

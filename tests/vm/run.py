@@ -32,6 +32,7 @@ def debian(root: Path) -> None:
     subprocess.run(["tar", "-x", "-C", root / "root"], input=archive.stdout, check=True)
     shutil.copy("/etc/resolv.conf", root / "etc/resolv.conf")
     subprocess.run(["chroot", root, "make", "-C", "/root/eci", ".venv/installed-dev"], check=True)
+    subprocess.run(["chroot", root, "/root/eci/.venv/bin/python", "-m", "compileall", "-q", "/root/eci"], check=False)
 
 
 def disk(root: Path, package: Path, path: Path) -> None:
