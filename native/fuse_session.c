@@ -3,6 +3,9 @@
  * Once OPEN is answered ENOSYS the kernel never asks again, and every file handle is 0. pyfuse3 passes its read and write handlers the
  * file handle only, so they could not tell one node from another. Here the handle is the node id.
  *
+ * When a node's attributes are over, each of its readers sends a GETATTR of its own before the first one is answered. The others get
+ * that answer too, from here: a turn of Python's loop for each would cost as much as taking the sample.
+ *
  * Loaded with RTLD_GLOBAL before pyfuse3, the functions here come first in the dynamic linker's search. They have no version,
  * which satisfies a reference to any: FUSE_3.0 of libfuse3.so.3, FUSE_3.17 of later ones. libfuse is a DT_NEEDED of this library,
  * so RTLD_NEXT finds the one pyfuse3 was linked against.
@@ -12,8 +15,13 @@
 struct libfuse_version;				/* libfuse 3.17 defines it */
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <fuse_lowlevel.h>
+#include <linux/fuse.h>
+#include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 /* From 3.17 on the header makes this a macro that calls the versioned function. */
 #undef fuse_session_new
@@ -22,12 +30,39 @@ struct fuse_session *fuse_session_new(struct fuse_args *args, const struct fuse_
 struct fuse_session *fuse_session_new_versioned(struct fuse_args *args, const struct fuse_lowlevel_ops *op, size_t op_size,
 						struct libfuse_version *version, void *userdata);
 
-typedef struct fuse_session *session_new_fn(struct fuse_args *, const struct fuse_lowlevel_ops *, size_t, void *);
-typedef struct fuse_session *session_new_versioned_fn(struct fuse_args *, const struct fuse_lowlevel_ops *, size_t,
-						      struct libfuse_version *, void *);
+#define KEPT 16		/* answers: each inode has one place, and shares it with others */
+#define MOST 64		/* requests in a row, before others of Python's loop get their turn */
 
+static typeof(fuse_reply_attr) *real_reply_attr;	/* libfuse's own */
+static typeof(fuse_session_receive_buf) *real_receive_buf;
+unsigned long eci_fuse_answered;	/* requests of which Python hears nothing */
+static struct { struct stat attr; double until; } answers[KEPT];
+static bool again;			/* the GETATTR being processed gets the answer that is kept */
 static struct fuse_lowlevel_ops server_ops;	/* pyfuse3's own; it has one session a process */
-static struct fuse_lowlevel_ops node_ops;	/* what libfuse gets: the same, but for the three below */
+static struct fuse_lowlevel_ops node_ops;	/* what libfuse gets: the same, but for those below */
+
+/* Seconds, in the kernel's ticks, by which it counts what it keeps. */
+static double now(void)
+{
+	struct timespec at;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &at);
+	return (double)at.tv_sec + (double)at.tv_nsec / 1e9;
+}
+
+int fuse_reply_attr(fuse_req_t req, const struct stat *attr, double life)
+{
+	answers[attr->st_ino % KEPT] = (typeof(*answers)){ *attr, now() + life };
+	return real_reply_attr(req, attr, life);
+}
+
+static void node_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
+{
+	if (again)
+		fuse_reply_attr(req, &answers[ino % KEPT].attr, answers[ino % KEPT].until - now());
+	else
+		server_ops.getattr(req, ino, fi);
+}
 
 static void node_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
@@ -35,47 +70,70 @@ static void node_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, st
 	server_ops.read(req, ino, size, off, fi);
 }
 
+/* A refused write changes the attributes too, so that the kernel drops the written pages. */
 static void node_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t size, off_t off, struct fuse_file_info *fi)
 {
+	answers[ino % KEPT].until = 0;
 	fi->fh = ino;
 	server_ops.write(req, ino, buf, size, off, fi);
 }
 
-static void node_write_buf(fuse_req_t req, fuse_ino_t ino, struct fuse_bufvec *bufv, off_t off, struct fuse_file_info *fi)
+static bool is_kept(const struct fuse_in_header *request)
 {
-	fi->fh = ino;
-	server_ops.write_buf(req, ino, bufv, off, fi);
+	size_t place = request->nodeid % KEPT;
+
+	return request->opcode == FUSE_GETATTR && answers[place].attr.st_ino == request->nodeid && answers[place].until > now();
+}
+
+int fuse_session_receive_buf(struct fuse_session *se, struct fuse_buf *buf)
+{
+	int size = 0;
+
+	/* A request can be taken back between poll(2) and read(2): the loop is not to wait for another one then. */
+	fcntl(fuse_session_fd(se), F_SETFL, O_NONBLOCK);
+	for (int i = 0; i < MOST; i++) {
+		size = real_receive_buf(se, buf);
+		if (size <= 0)
+			break;
+		again = is_kept(buf->mem);
+		if (!again)
+			return size;
+		fuse_session_process_buf(se, buf);
+		again = false;
+		eci_fuse_answered++;
+	}
+	return size > 0 || size == -EAGAIN ? -EINTR : size;	/* upon -EINTR pyfuse3 waits for more */
 }
 
 /* The operations to hand to libfuse. Members this library was not built with are left out: the server does not have them either,
  * both are built with one header. */
 static const struct fuse_lowlevel_ops *with_nodes(const struct fuse_lowlevel_ops *op, size_t op_size)
 {
+	real_reply_attr = (typeof(real_reply_attr))dlsym(RTLD_NEXT, "fuse_reply_attr");
+	real_receive_buf = (typeof(real_receive_buf))dlsym(RTLD_NEXT, "fuse_session_receive_buf");
 	memcpy(&server_ops, op, op_size < sizeof(server_ops) ? op_size : sizeof(server_ops));
 	node_ops = server_ops;
-	if (node_ops.read)
-		node_ops.read = node_read;
-	if (node_ops.write)
-		node_ops.write = node_write;
-	if (node_ops.write_buf)
-		node_ops.write_buf = node_write_buf;
+	node_ops.getattr = node_getattr;
+	node_ops.read = node_read;
+	node_ops.write = node_write;
+	node_ops.write_buf = NULL;	/* with it libfuse takes every request through a pipe */
 	return &node_ops;
 }
 
 struct fuse_session *fuse_session_new(struct fuse_args *args, const struct fuse_lowlevel_ops *op, size_t op_size, void *userdata)
 {
 	/* Where a later version is the default one, this is the one that takes four arguments. */
-	session_new_fn *real = (session_new_fn *)dlvsym(RTLD_NEXT, "fuse_session_new", "FUSE_3.0");
+	typeof(fuse_session_new) *real = (typeof(real))dlvsym(RTLD_NEXT, "fuse_session_new", "FUSE_3.0");
 
 	if (!real)
-		real = (session_new_fn *)dlsym(RTLD_NEXT, "fuse_session_new");
+		real = (typeof(real))dlsym(RTLD_NEXT, "fuse_session_new");
 	return real ? real(args, with_nodes(op, op_size), sizeof(node_ops), userdata) : NULL;
 }
 
 struct fuse_session *fuse_session_new_versioned(struct fuse_args *args, const struct fuse_lowlevel_ops *op, size_t op_size,
 						struct libfuse_version *version, void *userdata)
 {
-	session_new_versioned_fn *real = (session_new_versioned_fn *)dlsym(RTLD_NEXT, "fuse_session_new_versioned");
+	typeof(fuse_session_new_versioned) *real = (typeof(real))dlsym(RTLD_NEXT, "fuse_session_new_versioned");
 
 	return real ? real(args, with_nodes(op, op_size), sizeof(node_ops), version, userdata) : NULL;
 }

@@ -12,3 +12,9 @@ LIBRARY: Final = Path(__file__).parent.parent / "libeci-fuse.so"
 
 # RTLD_GLOBAL: pyfuse3's calls of libfuse are to come here first.
 _library: Final = ctypes.CDLL(str(LIBRARY), mode=os.RTLD_GLOBAL | os.RTLD_NOW)
+_answered: Final = ctypes.c_ulong.in_dll(_library, "eci_fuse_answered")
+
+
+def answered() -> int:
+    """How many requests the library has answered itself."""
+    return _answered.value

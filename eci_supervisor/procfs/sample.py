@@ -33,12 +33,12 @@ class Families(Protocol):
 class Sample:
     """Nanoseconds throughout; what a node needs is read when it is first asked for, then kept.
 
-    taken_ns: CLOCK_MONOTONIC; boot_ns: CLOCK_BOOTTIME; uptime_ns: since the container's init started; btime: seconds since 1970 at
-    which the machine did.
+    end_ns: CLOCK_MONOTONIC, at a tick of the kernel's; boot_ns: when it was taken, CLOCK_BOOTTIME; uptime_ns: since the container's init
+    started; btime: seconds since 1970 at which the machine did.
     """
 
-    def __init__(self, taken_ns: int, boot_ns: int, uptime_ns: int, btime: int, families: Families) -> None:
-        self.taken_ns, self.boot_ns, self.uptime_ns, self.btime = taken_ns, boot_ns, uptime_ns, btime
+    def __init__(self, end_ns: int, boot_ns: int, uptime_ns: int, btime: int, families: Families) -> None:
+        self.end_ns, self.boot_ns, self.uptime_ns, self.btime = end_ns, boot_ns, uptime_ns, btime
         self._families = families
 
     @property

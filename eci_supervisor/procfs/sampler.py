@@ -25,8 +25,9 @@ from eci_supervisor.procfs.numa_family import NumaFamily
 from eci_supervisor.procfs.sample import Sample
 
 LIFE_NS = 100_000_000
-LEAST_LEFT_NS = LIFE_NS // 10  # a sample with less left is replaced: its readers would be back at once
-JIFFIES_NS = 10_000_000  # the kernel counts an attribute's life in jiffies and rounds up: two of 4 ms, and some
+TICK_CLOCK = 6  # CLOCK_MONOTONIC_COARSE: moves with the kernel's tick, by which it counts what it keeps
+KERNEL_TICK_NS = int(time.clock_getres(TICK_CLOCK) * 1e9)
+SOON_NS = 100_000  # in this time the kernel has our answer
 STARTTIME = 22  # field of /proc/PID/stat, in ticks since boot; proc_pid_stat(5) counts from 1
 SECOND_NS = 1_000_000_000
 NOBODY = Identity()
@@ -56,7 +57,7 @@ class Sampler:
         self._events = Events({})
         self._memory = self._read_memory(None)
         self.on_new: Callable[[], None] = lambda: None  # called when the live sample has been replaced
-        self._live = self._take(time.monotonic_ns())
+        self._live = self._take()
 
     def attach(self, init_pid: int) -> None:
         """Opens the cgroups of the container, whose init is `init_pid`. Raises OSError, ParseError."""
@@ -68,7 +69,7 @@ class Sampler:
         self._cgroups = cgroups
         self._cpus.begin(self._start_ns)
         self._loads.begin(init_pid, self._start_ns)
-        self._live = self._take(time.monotonic_ns())
+        self._live = self._take()
         self.on_new()
 
     def overcommit(self, ratio: int, kbytes: int) -> None:
@@ -76,10 +77,9 @@ class Sampler:
         self._overcommit = (ratio, kbytes)
 
     def sample(self) -> Sample:
-        """The live sample, or a new one where its life is all but over."""
-        now = time.monotonic_ns()
-        if self._live.taken_ns + LIFE_NS - now < LEAST_LEFT_NS:
-            self._live = self._take(now)
+        """The live sample, or a new one where its life is over."""
+        if time.clock_gettime_ns(TICK_CLOCK) >= self._live.end_ns:
+            self._live = self._take()
             self.on_new()
         return self._live
 
@@ -88,7 +88,7 @@ class Sampler:
             self._cgroups.close()
             self._cgroups = None
 
-    def _take(self, now_ns: int) -> Sample:
+    def _take(self) -> Sample:
         boot_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
         # In a time namespace of its own the container's machine has booted when its clock says, a moment before init started.
         begun_ns = -self._boot_offset_ns or self._start_ns
@@ -96,7 +96,8 @@ class Sampler:
         btime = (time.time_ns() - boot_ns - self._boot_offset_ns) // SECOND_NS
         if abs(btime - self._btime) > 1:  # two clocks read one after the other: it must not tremble between two seconds
             self._btime = btime
-        return Sample(now_ns, boot_ns, age_ns, self._btime, self)
+        ticks_ns = time.clock_gettime_ns(TICK_CLOCK)
+        return Sample(ticks_ns + LIFE_NS // KERNEL_TICK_NS * KERNEL_TICK_NS, boot_ns, age_ns, self._btime, self)
 
     # What a sample asks for. Each leaves the last values where there are no new ones.
 
@@ -177,17 +178,17 @@ class Sampler:
         return int(reader.read_text(f"{self._proc}/sys/vm/{name}"))
 
 
-def end_ns(sample: Sample) -> int:
-    """When a sample's life ends, CLOCK_MONOTONIC."""
-    return sample.taken_ns + LIFE_NS
-
-
 def remaining_s(sample: Sample) -> float:
-    """How long the kernel may show what was rendered from a sample, in seconds: never longer than until it can be replaced.
+    """How long the kernel may show what was rendered from a sample, in seconds: until it is replaced, to the tick.
 
-    Else a file would still tell the old sample when sysinfo(2), or another file, tells the new one.
+    Longer, and a file would still tell the old sample when sysinfo(2), or another file, tells the new one; shorter, and each of a hundred
+    readers would ask all the time in between. The kernel begins to count with the tick that it is in, and rounds up.
     """
-    return max(0, end_ns(sample) - LEAST_LEFT_NS - JIFFIES_NS - time.monotonic_ns()) / 1e9
+    ticks_ns = time.clock_gettime_ns(TICK_CLOCK)
+    if time.monotonic_ns() + SOON_NS >= ticks_ns + KERNEL_TICK_NS:
+        ticks_ns += KERNEL_TICK_NS
+    whole = (sample.end_ns - ticks_ns + KERNEL_TICK_NS // 2) // KERNEL_TICK_NS - 1  # the clock's steps are only nearly of one length
+    return max(0.0, (whole - 0.5) * KERNEL_TICK_NS / 1e9)
 
 
 def boot_offset_ns(offsets: bytes) -> int:

@@ -4,6 +4,7 @@ Some facts about this file system (Linux 6.1 to 6.18, pyfuse3 3.3 to 3.5):
 
 - OPEN and FLUSH are answered ENOSYS, so the kernel never sends them again and keeps a file's pages. Within the attributes' time to
   live a reader costs no request; after it, one GETATTR, and a READ if size or mtime moved.
+- That GETATTR comes from each reader for itself; all but the first are answered by libeci-fuse.so (native/fuse_session.c).
 - default_permissions asks for the directories' attributes too: they live long.
 - A handler that raises anything but FUSEError ends the whole session: every one below translates OSError, and nothing else may come.
 - What is not defined here is ENOSYS, which the kernel remembers: poll, xattrs, fsync, directory listings.
@@ -14,12 +15,13 @@ Some facts about this file system (Linux 6.1 to 6.18, pyfuse3 3.3 to 3.5):
 """
 import errno
 import stat
+from types import SimpleNamespace
 
 import trio
 
 from eci_supervisor.linux.thread import in_thread
 from eci_supervisor.procfs import (
-    fuse_library,  # noqa: F401 # for its effect, before pyfuse3
+    fuse_library,  # before pyfuse3
     tree,
 )
 from eci_supervisor.procfs.node import Dir, Tunable
@@ -31,6 +33,20 @@ import pyfuse3  # after fuse_library
 CHECK_DEADLINE_S = 5.0
 FOREVER_S = 86400.0  # names and directories do not change
 OPTIONS = frozenset({"allow_other", "default_permissions", "fsname=eci", "subtype=eci", "nosuid", "nodev", "noexec"})
+
+
+class _OneReader:
+    """In the place of trio.Lock for pyfuse3's tasks that read requests: there is one, and a lock costs it a turn of the loop each time."""
+
+    async def __aenter__(self) -> None:
+        return
+
+    async def __aexit__(self, *_: object) -> None:
+        return
+
+
+# As pyfuse3.asyncio does it: this is where pyfuse3 finds trio.
+pyfuse3.trio = SimpleNamespace(**{**vars(trio), "Lock": _OneReader})  # type: ignore[attr-defined]
 
 
 class NotServingError(Exception):
@@ -46,7 +62,12 @@ class View(pyfuse3.Operations):
         self._snapshots, self._uid = snapshots, uid
         self._attributes: dict[int, pyfuse3.EntryAttributes] = {}
         self._mountpoint = ""
-        self.requests = 0
+        self._requests = 0
+
+    @property
+    def requests(self) -> int:
+        """How many the kernel has made."""
+        return self._requests + fuse_library.answered()
 
     def mount(self, mountpoint: str) -> None:
         """Mounts on an empty directory, best of a private mount namespace. Raises OSError."""
@@ -79,7 +100,7 @@ class View(pyfuse3.Operations):
             raise NotServingError(f"virtual nodes are mixed up: /proc/uptime is {uptime[:40]!r}, /proc/swaps is {swaps[:40]!r}")
 
     async def lookup(self, parent_inode: int, name: bytes, _ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
-        self.requests += 1
+        self._requests += 1
         parent = tree.NODES.get(parent_inode)
         node = parent.entries.get(name) if isinstance(parent, Dir) else None
         if node is None or isinstance(node, Tunable):
@@ -87,20 +108,20 @@ class View(pyfuse3.Operations):
         return self._attributes_of(node.inode)
 
     async def getattr(self, inode: int, _ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
-        self.requests += 1
+        self._requests += 1
         return self._attributes_of(inode)
 
     async def setattr(self, inode: int, _attr: pyfuse3.EntryAttributes, fields: pyfuse3.SetattrFields, _fh: int | None,
                       _ctx: pyfuse3.RequestContext) -> pyfuse3.EntryAttributes:
         """Times change nothing; mode and owner are nobody's to change."""
-        self.requests += 1
+        self._requests += 1
         if fields.update_mode or fields.update_uid or fields.update_gid:
             raise pyfuse3.FUSEError(errno.EPERM)
         return self._attributes_of(inode)
 
     async def read(self, fh: int, off: int, size: int) -> bytes:
         """`fh` is the inode."""
-        self.requests += 1
+        self._requests += 1
         try:
             return self._snapshots.content(fh)[off:off + size]
         except OSError as error:
@@ -108,18 +129,18 @@ class View(pyfuse3.Operations):
 
     async def write(self, fh: int, _off: int, _buf: bytes) -> int:
         """`fh` is the inode. By CAP_DAC_OVERRIDE it could be opened, or its mode is 0644: /proc/pressure."""
-        self.requests += 1
+        self._requests += 1
         self._snapshots.drop(fh)
         raise pyfuse3.FUSEError(errno.EACCES)
 
     async def open(self, _inode: int, _flags: int, _ctx: pyfuse3.RequestContext) -> pyfuse3.FileInfo:
         """Asked once: from then on default_permissions alone decides who may open."""
-        self.requests += 1
+        self._requests += 1
         raise pyfuse3.FUSEError(errno.ENOSYS)
 
     async def statfs(self, _ctx: pyfuse3.RequestContext) -> pyfuse3.StatvfsData:
         """Of no size, as procfs."""
-        self.requests += 1
+        self._requests += 1
         reply = pyfuse3.StatvfsData()
         reply.f_bsize = reply.f_frsize = 4096
         reply.f_namemax = 255

@@ -55,28 +55,6 @@ def test_uptime_counts_from_the_start_of_init(view: Served) -> None:
     assert 0 <= idle <= second * (os.cpu_count() or 1)
 
 
-def test_within_its_life_a_reader_costs_no_request(view: Served) -> None:
-    for name in ("uptime", "meminfo"):
-        while True:  # until one round fits into one life
-            start = time.monotonic()
-            read_once(view.proc(name))
-            before = view.requests()
-            contents = {read_once(view.proc(name)) for _ in range(20)}
-            asked = view.requests() - before
-            if time.monotonic() - start < LIFE_S / 2:
-                break
-        assert asked == 0
-        assert len(contents) == 1
-
-
-def test_after_its_life_it_costs_two(view: Served) -> None:
-    read_once(view.proc("uptime"))
-    before = view.requests()
-    time.sleep(2 * LIFE_S)
-    read_once(view.proc("uptime"))
-    assert view.requests() - before == 2  # GETATTR and READ; no LOOKUP, OPEN, FLUSH, RELEASE
-
-
 def test_a_tunables_content_is_asked_for_each_time(tunable: str, view: Served) -> None:
     read_once(tunable)
     before = view.requests()
