@@ -1,6 +1,7 @@
-"""The relay's side towards a client: heads as bytes, bodies by h11, answers. trio and h11.
+"""The relay's side towards a client: heads as bytes, bodies, answers. trio and h11.
 
-A connection of h11 is made for each request, from the bytes left over: so every head is judged as bytes before h11 sees it.
+A connection of h11 is made for each request, from its head alone: so every head is judged as bytes before h11 sees it. It writes the
+answer's head; bodies are framing's.
 """
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -9,6 +10,7 @@ from typing import NoReturn
 import h11
 import trio
 
+from eci_supervisor.docker import framing
 from eci_supervisor.docker.decision import Refused, malformed, too_large
 from eci_supervisor.docker.head import END, MAX_HEAD_BYTES, Head, Headers, parse
 from eci_supervisor.docker.strict_json import dumps
@@ -16,7 +18,8 @@ from eci_supervisor.docker.target import MalformedRequest
 
 HEAD_S = 30.0  # for a head that has begun
 IDLE_S = 300.0  # between two requests
-BODY_STEP_S = 120.0  # for the next piece of a body
+BODY_STEP_S = 120.0  # for the next piece of a body that passes unread
+WHOLE_BODY_S = 60.0  # for all of one that is read first
 DRAIN_S = 5.0
 READ_BYTES = 1 << 18
 
@@ -26,16 +29,18 @@ class ClientGone(Exception):
 
 
 class Client:
-    """One client's connection. `head` and the methods about a body and an answer belong to the request read last."""
+    """One client's connection. What is about a head, a body and an answer belongs to the request read last."""
 
     def __init__(self, stream: trio.SocketStream) -> None:
         self.stream = stream
         self._http = h11.Connection(h11.SERVER)
-        self._head_only = False
+        self._left = b""  # behind the last request's head, as long as its body has not been asked for
+        self._body: framing.Body = framing.Length(0)
+        self._waits = self._answered = self._chunked = self._closes = self._head_only = False
 
     async def next_head(self) -> Head | None:
         """The next request's; None at the end. Raises Refused, ClientGone."""
-        self._left = bytes(self._http.trailing_data[0])
+        self._left, self._answered, self._http = self.beyond, False, h11.Connection(h11.SERVER)
         with trio.move_on_after(IDLE_S):
             if not self._left and not await self._more():
                 return None
@@ -47,71 +52,84 @@ class Client:
                     raise malformed("the head has no end")
         if limit.cancelled_caught:
             raise ClientGone
+        return self._head()
+
+    def _head(self) -> Head:
         length = self._left.index(END) + len(END)
         try:
             head = parse(self._left[:length])
-        except MalformedRequest as error:
-            raise malformed(str(error)) from None
-        self._head_only = head.method == "HEAD"
-        self._http = h11.Connection(h11.SERVER)
-        self._http.receive_data(self._left)
-        self._left = b""
-        try:
+            self._http.receive_data(self._left[:length])
             self._http.next_event()
-        except h11.RemoteProtocolError as error:
+            self._waits = head.value(b"expect").lower() == b"100-continue"
+        except (MalformedRequest, h11.RemoteProtocolError) as error:
             raise malformed(str(error)) from None
+        self._left = self._left[length:]
+        self._body = framing.Chunks() if head.value(b"transfer-encoding") else framing.Length(int(head.value(b"content-length") or b"0"))
+        self._closes = any(name == b"connection" and b"close" in value.lower() for name, value in head.headers)
+        self._head_only = head.method == "HEAD"
         return head
 
     async def body(self) -> AsyncIterator[bytes]:
-        """The body's pieces. Raises Refused for framing that is none, ClientGone."""
-        if self._http.they_are_waiting_for_100_continue:
-            await self._send(h11.InformationalResponse(status_code=100, headers=[]))
-        while True:
-            try:
-                event = self._http.next_event()
-                if event is h11.NEED_DATA:
-                    with trio.fail_after(BODY_STEP_S):
-                        self._http.receive_data(await self.stream.receive_some(READ_BYTES))
-                    continue
-            except h11.RemoteProtocolError as error:
-                raise malformed(str(error)) from None
-            except (trio.TooSlowError, trio.BrokenResourceError) as error:
-                raise ClientGone from error
-            if not isinstance(event, h11.Data):
-                return
-            yield bytes(event.data)
+        """The body's pieces, none empty. Raises Refused for framing that is none, ClientGone."""
+        if self._waits and not self._left and not self._body.done:
+            await self.raw(b"HTTP/1.1 100 Continue\r\n\r\n")
+        data, self._left = self._left, b""
+        try:
+            while True:
+                if data and (piece := self._body.feed(data)):
+                    yield piece
+                if self._body.done:
+                    return
+                with trio.fail_after(BODY_STEP_S):
+                    data = await self.stream.receive_some(READ_BYTES)
+                if not data:
+                    self._body.ended()
+        except framing.BadFraming as error:
+            raise malformed(str(error)) from None
+        except (trio.TooSlowError, trio.BrokenResourceError) as error:
+            raise ClientGone from error
 
     async def whole_body(self, limit: int) -> bytes:
         """Raises Refused if it is larger than `limit` bytes, ClientGone."""
-        whole = bytearray()
-        async for data in self.body():
-            whole += data
-            if len(whole) > limit:
-                raise too_large(limit)
-        return bytes(whole)
+        pieces, length = [], 0
+        with trio.move_on_after(WHOLE_BODY_S) as patience:
+            async for data in self.body():
+                pieces.append(data)
+                length += len(data)
+                if length > limit:
+                    raise too_large(limit)
+        if patience.cancelled_caught:
+            raise ClientGone
+        return b"".join(pieces)
 
     async def answer(self, status: int, headers: Headers, reason: bytes = b"") -> None:
-        await self._send(h11.Response(status_code=status, headers=list(headers), reason=reason))
+        """The head. Without a length, what follows goes in chunks."""
+        bodiless = self._head_only or status in (204, 304)
+        self._chunked = not bodiless and all(name != b"content-length" for name, _ in headers)
+        self._closes = self._closes or any(name == b"connection" for name, _ in headers)
+        own = ((b"transfer-encoding", b"chunked"),) if self._chunked else ()
+        self._answered = True
+        await self.raw(self._http.send(h11.Response(status_code=status, headers=[*headers, *own], reason=reason)) or b"")
 
     async def answer_body(self, data: bytes) -> None:
-        await self._send(h11.Data(data=data))
+        await self.raw(framing.chunk(data) if self._chunked else data)
 
     async def answered(self) -> bool:
         """Ends the answer; whether the connection can take another request."""
-        await self._send(h11.EndOfMessage())
-        return self._http.our_state is h11.DONE and self._http.their_state is h11.DONE
+        if self._chunked:
+            await self.raw(framing.LAST_CHUNK)
+        return self._body.done and not self._closes
 
     async def refuse(self, refused: Refused) -> None:
         """The relay's own answer, after which the connection ends: what of the request has not been read is never read."""
         body = dumps({"message": refused.text})
-        headers = ((b"content-type", b"application/json"), (b"x-eci-code", refused.code.encode()), (b"connection", b"close"),
-                   (b"content-length", str(len(body)).encode()))  # fmt: skip
-        if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+        code = ((b"x-eci-code", refused.code.encode()),) if refused.code else ()
+        headers = ((b"content-type", b"application/json"), *code, (b"connection", b"close"), (b"content-length", str(len(body)).encode()))
+        if self._answered:
             return
         await self.answer(refused.status, headers)
         if not self._head_only:
             await self.answer_body(body)
-        await self._send(h11.EndOfMessage())
         await self._drain()
 
     async def _drain(self) -> None:
@@ -129,7 +147,7 @@ class Client:
             raise ClientGone from error
         if not data:
             raise ClientGone
-        self._http.receive_data(data)
+        self._body.beyond += data
         await trio.sleep_forever()
 
     async def raw(self, data: bytes) -> None:
@@ -141,8 +159,8 @@ class Client:
 
     @property
     def beyond(self) -> bytes:
-        """What the client has sent behind its request: the beginning of its stream, where the request turns into one."""
-        return bytes(self._http.trailing_data[0])
+        """What the client has sent behind its request: the beginning of the next one, or of its stream where the request turns into one."""
+        return self._left or self._body.beyond
 
     async def _more(self) -> bool:
         try:
@@ -151,8 +169,3 @@ class Client:
             raise ClientGone from error
         self._left += data
         return bool(data)
-
-    async def _send(self, event: h11.Event) -> None:
-        data = self._http.send(event)
-        if data:
-            await self.raw(data)

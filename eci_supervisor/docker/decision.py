@@ -17,13 +17,14 @@ MAX_TARGET_SHOWN = 1024
 
 
 class Refused(Exception):
-    """An answer of the relay's own: HTTP status, code of the audit event (header X-ECI-Code), and the sentence for the client."""
+    """An answer of the relay's own: HTTP status, code of the audit event (header X-ECI-Code), and the sentence for the client.
 
-    def __init__(self, status: int, code: str, text: str) -> None:
+    code "": it is the engine's answer to a question of ours, and no event. where: the JSON path in the settings that refuses.
+    """
+
+    def __init__(self, status: int, code: str, text: str, where: str = "") -> None:
         super().__init__(text)
-        self.status = status
-        self.code = code
-        self.text = text
+        self.status, self.code, self.text, self.where = status, code, text, where
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """One permitted request: its body and targets judged, written anew to the engine, and the answer brought back. trio and h11."""
 from dataclasses import replace
+from typing import TypeAlias
 
 import h11
 import trio
@@ -12,11 +13,12 @@ from eci_supervisor.docker.head import Head, Headers, kept
 from eci_supervisor.docker.route import Body, Class
 from eci_supervisor.docker.strict_json import dumps, loads
 from eci_supervisor.docker.target import MalformedRequest, Target
-from eci_supervisor.docker.targets import NOT_OURS, Targets
-from eci_supervisor.docker.upstream import MAX_ANSWER_BYTES, EngineGone, Upstream, ask
+from eci_supervisor.docker.targets import Targets
+from eci_supervisor.docker.upstream import EngineGone, NotThere, Upstream, ask
 from eci_supervisor.model.settings import Rights
 
 MAX_EMPTY_BODY_BYTES = 4096
+Answer: TypeAlias = h11.Response | h11.InformationalResponse
 _KINDS = {"/volumes/{name}": "volumes", "/networks/{id}": "networks"}
 
 
@@ -37,6 +39,8 @@ class Exchange:
             raise body_refused(error) from None
         except MalformedRequest as error:
             raise malformed(str(error)) from None
+        except NotThere as error:
+            raise Refused(404, "", str(error)) from None
         newest = target.minor if target.minor is not None else answers.minor((await ask(self._rights.engine, "/version")).get("ApiVersion"))
         upstream = await Upstream.connect(self._rights.engine)
         try:
@@ -45,20 +49,21 @@ class Exchange:
             await upstream.aclose()
 
     async def _target(self) -> Target:
-        """The target as it goes to the engine: ids for names that were judged, lists narrowed to the socket's own."""
+        """The target as it goes to the engine: ids for names that were judged, lists narrowed to the socket's own. Raises NotThere."""
         permitted, target = self._permitted, self._permitted.target
-        route, place = permitted.route, permitted.place
-        found: str | None = None
+        route, place, found = permitted.route, permitted.place, ""
         if route.path.startswith("/containers/{") and (permitted.needs_our_container or self._rights.own_scope):
             found = await self._targets.container(place)
         elif route.path.startswith("/exec/{") and (permitted.needs_our_container or self._rights.own_scope):
             found = await self._targets.of_exec(place)
         elif route.path in _KINDS:
-            await self._targets.labelled(_KINDS[route.path], place)
+            found = await self._targets.labelled(_KINDS[route.path], place)
         elif route.path == "/commit":
             found = await self._targets.container(target.value("container"))
             others = tuple(pair for pair in target.query if pair[0] != "container")
-            target = replace(target, query=(*others, ("container", found or target.value("container"))))
+            target = replace(target, query=(*others, ("container", found)))
+        if route.path == "/containers/{id}/update" and found == self._rights.container:
+            raise BodyRefused("container", place, "no container may change its own limits")
         if found and place:
             target = replace(target, path=route.path.split("{")[0] + found + target.path[len(route.path.split("{")[0]) + len(place):])
         return scope.narrowed(route, target, self._rights.container) if self._rights.own_scope else target
@@ -66,9 +71,10 @@ class Exchange:
     async def _judged_body(self) -> bytes | None:
         """The body as the engine gets it; None where it passes unread. Raises Refused, BodyRefused, MalformedRequest."""
         route = self._permitted.route
-        if route.body in (Body.TAR, Body.STREAM):
+        streamed = route.body is Body.STREAM
+        if route.body is Body.TAR or (streamed and not route.hijack):
             return None
-        if route.body is Body.NONE:
+        if route.body is Body.NONE or streamed:
             whole = await self._client.whole_body(MAX_EMPTY_BODY_BYTES)
             if whole.strip() not in (b"", b"null", b"{}"):
                 raise MalformedRequest("this endpoint takes no body")
@@ -83,24 +89,24 @@ class Exchange:
         route, rights = self._permitted.route, self._rights
         first = Asked(rights.runtime, rights.container)
         requests.rebuilt(route.method, route.path, body, first)
-        ours: dict[str, str] = {}
-        for name in first.containers:
-            found = await self._targets.container(name)
-            if found is None:
-                raise BodyRefused(route.path.rsplit("/", 1)[1], name, NOT_OURS)
-            ours[name] = found
+        ours = {name: await self._targets.container(name) for name in first.containers}
         return dumps(requests.rebuilt(route.method, route.path, body, Asked(rights.runtime, rights.container, ours)))
 
     async def _exchange(self, upstream: Upstream, target: bytes, body: bytes | None) -> bool:
         """The body goes while the answer comes: the engine may answer before it has read all. An answer may take days (events), so a
         client that goes ends it."""
-        await upstream.send(h11.Request(method=self._head.method, target=target, headers=list(self._headers(body))))
+        again = False
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._send_body, upstream, body, nursery.cancel_scope)
             try:
+                if body is None:
+                    await upstream.ask(self._head.method, target, self._headers(body))
+                    nursery.start_soon(self._send_body, upstream, nursery.cancel_scope)
+                else:
+                    nursery.start_soon(self._watch, nursery.cancel_scope)
+                    await upstream.ask(self._head.method, target, self._headers(body), body)
                 again = await self._bring_back(upstream)
             except (EngineGone, ClientGone) as error:
-                self._failure, again = self._failure or error, False
+                self._failure = self._failure or error
             nursery.cancel_scope.cancel()
         if self._failure is not None:
             raise self._failure
@@ -118,7 +124,7 @@ class Exchange:
     def _headers(self, body: bytes | None) -> Headers:
         route = self._permitted.route
         own: list[tuple[bytes, bytes]] = [(b"host", b"docker")]
-        passed = kept(self._head, stream=route.hijack)
+        passed = kept(self._head, route.upgrades)
         own.append((b"connection", b"Upgrade" if any(name == b"upgrade" for name, _ in passed) else b"close"))
         length = self._head.value(b"content-length")
         if body is not None:
@@ -129,21 +135,27 @@ class Exchange:
             own.append((b"transfer-encoding", b"chunked"))
         return (*own, *passed)
 
-    async def _send_body(self, upstream: Upstream, body: bytes | None, both: trio.CancelScope) -> None:
+    async def _send_body(self, upstream: Upstream, both: trio.CancelScope) -> None:
         try:
-            if body is None:
-                async for data in self._client.body():
-                    await upstream.send(h11.Data(data=data))
-            elif body:
-                await upstream.send(h11.Data(data=body))
-            await upstream.send(h11.EndOfMessage())
-            if not self._permitted.route.hijack:
-                await self._client.until_gone()
+            async for data in self._client.body():
+                await upstream.send_body(data)
+            await upstream.end_body()
         except (Refused, ClientGone) as error:
             self._failure = error
             both.cancel()
+        await self._watch(both)
 
-    async def _become_stream(self, upstream: Upstream, response: h11.Response | h11.InformationalResponse) -> None:
+    async def _watch(self, both: trio.CancelScope) -> None:
+        """Nobody waits for an answer to a client that has gone. A row that may become a stream has a reader when it has become one."""
+        if self._permitted.route.hijack:
+            return
+        try:
+            await self._client.until_gone()
+        except ClientGone as error:
+            self._failure = error
+            both.cancel()
+
+    async def _become_stream(self, upstream: Upstream, response: Answer) -> None:
         lines = [b"HTTP/1.1 %d %s" % (response.status_code, bytes(response.reason))]
         lines += [name.title() + b": " + value for name, value in answers.headers(tuple(response.headers), stream=True)]
         await self._client.raw(b"\r\n".join(lines) + b"\r\n\r\n" + upstream.beyond)
@@ -151,26 +163,22 @@ class Exchange:
             await upstream.stream.send_all(self._client.beyond)
         await streams.join(self._client.stream, upstream.stream)
 
-    async def _answer(self, upstream: Upstream, response: h11.Response | h11.InformationalResponse) -> bool:
+    async def _answer(self, upstream: Upstream, response: Answer) -> bool:
         headers = answers.headers(tuple(response.headers))
         if self._permitted.route.path == "/version" and response.status_code == 200:
-            return await self._answer_version(upstream, headers)
+            return await self._answer_version(upstream, response, headers)
         again = not self._permitted.route.hijack
         if not again:
             headers = (*headers, (b"connection", b"close"))
         await self._client.answer(response.status_code, headers, bytes(response.reason))
-        async for data in upstream.body():
+        async for data in upstream.body(self._head.method, response):
             await self._client.answer_body(data)
         return await self._client.answered() and again
 
-    async def _answer_version(self, upstream: Upstream, headers: Headers) -> bool:
-        whole = bytearray()
-        async for data in upstream.body():
-            whole += data
-            if len(whole) > MAX_ANSWER_BYTES:
-                raise EngineGone("the engine's answer has no end")
+    async def _answer_version(self, upstream: Upstream, response: Answer, headers: Headers) -> bool:
+        whole = await upstream.whole_body(self._head.method, response)
         try:
-            body = dumps(answers.capped(loads(bytes(whole))))
+            body = dumps(answers.capped(loads(whole)))
         except MalformedRequest as error:
             raise EngineGone(f"the engine answered what is no JSON: {error}") from None
         others = tuple(pair for pair in headers if pair[0] != b"content-length")

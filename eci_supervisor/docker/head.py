@@ -17,7 +17,6 @@ _VALUE = re.compile(rb"[\t \x21-\x7e\x80-\xff]*")
 _LENGTH = re.compile(rb"0|[1-9][0-9]{0,17}")
 # What goes on to the engine; everything else is the client's own affair, or the relay's.
 _KEPT = frozenset({b"user-agent", b"accept", b"content-type", b"x-registry-auth", b"x-registry-config"})
-_KEPT_BY_STREAMS = frozenset({b"upgrade"})
 _STREAM_PREFIXES = (b"sec-websocket-", b"x-docker-expose-session-")
 
 
@@ -61,10 +60,10 @@ def parse(block: bytes) -> Head:
     return head
 
 
-def kept(head: Head, *, stream: bool) -> Headers:
-    """The headers that the relay writes anew for the engine. `stream`: of a route that may become a raw stream."""
-    return tuple((name, value) for name, value in head.headers if name in _KEPT or (
-        stream and (name in _KEPT_BY_STREAMS or name.startswith(_STREAM_PREFIXES))))  # fmt: skip
+def kept(head: Head, upgrades: frozenset[bytes]) -> Headers:
+    """The headers that the relay writes anew for the engine. `upgrades`: protocols that the route's connection may change to."""
+    return tuple((name, value) for name, value in head.headers if name in _KEPT or (upgrades and name.startswith(_STREAM_PREFIXES)) or (
+        name == b"upgrade" and value.lower() in upgrades))  # fmt: skip
 
 
 def _header(line: bytes) -> tuple[bytes, bytes]:

@@ -96,6 +96,8 @@ class Relay:
             self._journal.request(rights, head.method, shown(head.target), "continue", "", "the policy allows it")
 
     async def _refuse(self, client: Client, head: Head | None, rights: Rights | None, refused: Refused) -> None:
-        method, target = (head.method, shown(head.target)) if head is not None else ("", "")
-        name = self._journal.request(rights, method, target, "deny", refused.code, refused.text)
-        await client.refuse(Refused(refused.status, refused.code, f"{refused.text} [{name}]"))
+        text = refused.text
+        if refused.code:
+            method, target = (head.method, shown(head.target)) if head is not None else ("", "")
+            text += f" [{self._journal.request(rights, method, target, 'deny', refused.code, refused.text)}]"
+        await client.refuse(Refused(refused.status, refused.code, text))

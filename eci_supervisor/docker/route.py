@@ -72,6 +72,13 @@ class Route:
         """Commands whose permission opens the row."""
         return self.blocked_by | _names(self.needed_by)
 
+    @cached_property
+    def upgrades(self) -> frozenset[bytes]:
+        """Protocols that its connection may change to. Over HTTP/2 many requests come on one: only where one row allows all of them."""
+        if not self.hijack:
+            return frozenset()
+        return frozenset({b"tcp", b"websocket"} | ({b"h2c"} if Class.ELSEWHERE in self.classes else set()))
+
     @property
     def literal(self) -> bool:
         return "{" not in self.path

@@ -1,7 +1,7 @@
 """Bytes between a client and the engine once a request has become a raw stream: both ways, each end passed on by itself. trio."""
 import trio
 
-READ_BYTES = 1 << 16
+READ_BYTES = 1 << 18
 
 
 async def join(client: trio.SocketStream, engine: trio.SocketStream) -> None:

@@ -10,6 +10,7 @@ from eci_supervisor.docker import head, scope, strict_json
 from eci_supervisor.docker.bodies import Asked, BodyRefused
 from eci_supervisor.docker.head import Head
 from eci_supervisor.docker.requests import SCHEMAS, rebuilt
+from eci_supervisor.docker.route import Route
 from eci_supervisor.docker.routes import ROUTES, find
 from eci_supervisor.docker.target import MalformedRequest, Target
 
@@ -120,8 +121,17 @@ def test_a_head_that_is_none(line: bytes) -> None:
 
 def test_only_what_the_engine_needs_goes_on() -> None:
     came = head.parse(block(b"Accept: a", b"Cookie: c", b"X-HTTP-Method-Override: DELETE", b"Upgrade: h2c", b"Connection: Upgrade, X"))
-    assert head.kept(came, stream=False) == ((b"accept", b"a"),)
-    assert head.kept(came, stream=True) == ((b"accept", b"a"), (b"upgrade", b"h2c"))
+    assert head.kept(came, frozenset()) == head.kept(came, row("POST", "/containers/x/attach").upgrades) == ((b"accept", b"a"),)
+    assert head.kept(came, row("POST", "/session").upgrades) == ((b"accept", b"a"), (b"upgrade", b"h2c"))
+    tcp = head.parse(block(b"Upgrade: TCP", b"Sec-WebSocket-Key: k"))
+    assert head.kept(tcp, row("GET", "/containers/x/json").upgrades) == ()
+    assert head.kept(tcp, row("POST", "/exec/x/start").upgrades) == ((b"upgrade", b"TCP"), (b"sec-websocket-key", b"k"))
+
+
+def row(method: str, path: str) -> Route:
+    found = find(method, path, 41, frozenset())
+    assert found is not None
+    return found[0]
 
 
 @pytest.mark.parametrize(("filters", "label"), [
