@@ -5,6 +5,7 @@ from bench.harness import Bench
 
 MODULES: tuple[str, ...] = (
     "notified_call", "flood", "untrapped", "docker_run", "commands", "creates", "virtual_node", "proc_mount", "supervisor",
+    "docker_socket",
 )
 MACRO: tuple[str, ...] = ("readers",)
 
