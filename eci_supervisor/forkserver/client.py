@@ -16,7 +16,7 @@ from eci_supervisor.forkserver import protocol
 from eci_supervisor.forkserver.protocol import Answer, Done, Failed, Listening, ProtocolError, Ready, Request
 from eci_supervisor.linux.paths import StateDir
 
-START_DEADLINE_S = 15.0
+START_DEADLINE_S = 60.0  # its death ends the wait at once; a machine may be slow
 ANSWER_DEADLINE_S = 15.0
 READY_FD = 3
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
@@ -184,7 +184,7 @@ def start(state_dir: StateDir, *arguments: str) -> None:
         os.close(read)
     if not said.endswith(b"ready\n"):  # before it Python may have warned of something
         lines = said.decode("utf-8", "replace").strip().splitlines()  # the last one of a traceback says it
-        sentence = lines[-1] if lines else f"it died or did not answer in time; see {state_dir.fork_log}"
+        sentence = lines[-1] if lines else f"it died, or was not ready within {START_DEADLINE_S:.0f} s; see {state_dir.fork_log}"
         raise ForkServerError(f"the fork server did not start: {protocol.one_line(sentence)}")
 
 
