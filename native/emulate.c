@@ -4,10 +4,7 @@
  * or sysfs that is a locked tree. That one cannot hurt the host: it shows the caller's own pid or network namespace, under the nodes.
  */
 #include <linux/capability.h>
-#include <linux/seccomp.h>
-#include <sched.h>
 #include <stdio.h>
-#include <sys/mount.h>
 
 #include "mounter.h"
 
@@ -86,12 +83,10 @@ static int undo(void *opaque)
 /* By SEND, or by ADDFD where the answer is a descriptor. */
 static void answer(struct action *action, int error, struct reply *reply)
 {
-	struct seccomp_notif_resp response = { .id = action->caller->id };
-
 	if (error == 0 && action->out >= 0)
 		error = eci_give(action);
-	reply->error = response.error = error;
-	if (action->given || ioctl(action->caller->notify, SECCOMP_IOCTL_NOTIF_SEND, &response) == 0 || errno != ENOENT)
+	reply->error = error;
+	if (action->given || eci_answer(action->caller->notify, action->caller->id, -error) != -ENOENT)
 		return;
 	reply->flags |= REPLY_UNDONE;
 	if (action->attached)
@@ -122,10 +117,7 @@ static void take_network(struct caller *caller, unsigned int which)
 
 	snprintf(path, sizeof(path), "%u/ns/net", caller->parent);
 	eci_close(&caller->ns[NS_NET]);
-	if (which == 1)
-		caller->ns[NS_NET] = openat(eci.proc, path, O_RDONLY | O_CLOEXEC);
-	if (caller->ns[NS_NET] < 0)
-		caller->ns[NS_NET] = fcntl(eci.ns[NS_NET], F_DUPFD_CLOEXEC, 0);
+	caller->ns[NS_NET] = which == 1 ? openat(eci.proc, path, O_RDONLY | O_CLOEXEC) : fcntl(eci.ns[NS_NET], F_DUPFD_CLOEXEC, 0);
 }
 
 /* Runs the child; a path that leads to a descriptor of the caller's own, say, makes it come back for that, at most a few times. */

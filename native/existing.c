@@ -7,10 +7,8 @@
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 
 #include "mounter.h"
 

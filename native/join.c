@@ -8,14 +8,10 @@
  */
 #include <linux/capability.h>
 #include <linux/futex.h>
-#include <linux/seccomp.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <time.h>
 
@@ -131,11 +127,6 @@ int eci_in_child(int (*run)(void *arg), void *arg, bool newborn)
 	return -EIO;
 }
 
-int eci_id_valid(int notify, uint64_t id)
-{
-	return result(ioctl(notify, SECCOMP_IOCTL_NOTIF_ID_VALID, &id));
-}
-
 /* Opens those of a task's namespaces that `which` has the bit 1 << NS_* of. */
 int eci_open_namespaces(int proc, int *ns, unsigned int which)
 {
@@ -183,17 +174,6 @@ static int read_status(struct caller *caller)
 	return 0;
 }
 
-/* -EACCES for a caller under an LSM label that is not ours: its profile may say `deny mount`, and the kernel would ask ours. */
-static int same_label(const struct caller *caller)
-{
-	cleanup_fd int fd = eci.spare.label[0] ? openat(caller->proc, "attr/current", O_RDONLY | O_CLOEXEC) : -1;
-	char label[sizeof(eci.spare.label)] = "";
-
-	if (!eci.spare.label[0])
-		return 0;
-	return fd < 0 || read(fd, label, sizeof(label) - 1) < 0 || strcmp(label, eci.spare.label) ? -EACCES : 0;
-}
-
 /* Takes hold of the blocked thread: look first, then ask whether the notification still stands. -ENOENT: it is gone. */
 int eci_look(struct caller *caller, unsigned int which)
 {
@@ -208,7 +188,7 @@ int eci_look(struct caller *caller, unsigned int which)
 	caller->cwd = openat(caller->proc, "cwd", O_PATH | O_CLOEXEC);
 	if (caller->root < 0 || caller->cwd < 0 || read_status(caller) < 0)
 		return -ENOENT;
-	ret = same_label(caller);
+	ret = eci_same_label(caller->proc, eci.spare.label) ? 0 : -EACCES;
 	return eci_id_valid(caller->notify, caller->id) < 0 ? -ENOENT : ret;
 }
 

@@ -13,8 +13,6 @@
  * that wakes the caller just when SEND takes the filter's lock makes SEND succeed and the call come again all the same (seen in one
  * answer of 200 at 10 kHz, without WAIT_KILLABLE_RECV). So a call that is the last one again, on the tree of the last one, has been done.
  */
-#include "eci.h"
-
 #include <linux/capability.h>
 #include <linux/nsfs.h>
 #include <linux/openat2.h>
@@ -107,15 +105,6 @@ static bool same_namespace(int proc, const char *path, uint64_t inode)
 	return number && strtoull(number + 1, NULL, 10) == inode;
 }
 
-/* A profile of the caller's may say `deny mount`, and the kernel would ask ours. */
-static bool same_label(int proc, const char *ours)
-{
-	cleanup_fd int fd = *ours ? openat(proc, "attr/current", O_RDONLY | O_CLOEXEC) : -1;
-	char label[sizeof(((struct spare *)0)->label)] = "";
-
-	return !*ours || (fd >= 0 && read(fd, label, sizeof(label) - 1) > 0 && !strcmp(label, ours));
-}
-
 /* The thread's mount namespace, if the container's user namespace owns it. The container's own, which the mounter holds too, is kept. */
 static bool enterable(struct eci_lane *lane, int proc, int *mnt)
 {
@@ -149,7 +138,7 @@ static bool look(struct eci_lane *lane, uint32_t tid, int *root, int *mnt)
 	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc < 0 || fstat(proc, &st) < 0 || syscall(SYS_capget, &header, caps) < 0 || (caps[0].effective & NEEDED) != NEEDED ||
 	    !same_namespace(proc, "ns/user", lane->whose.ns[NS_USER]) || !same_namespace(proc, "ns/pid", lane->whose.ns[NS_PID]) ||
-	    !same_namespace(proc, "ns/net", lane->whose.ns[NS_NET]) || !same_label(proc, lane->whose.label) || !enterable(lane, proc, mnt))
+	    !same_namespace(proc, "ns/net", lane->whose.ns[NS_NET]) || !eci_same_label(proc, lane->whose.label) || !enterable(lane, proc, mnt))
 		return false;
 	lane->uid = st.st_uid;
 	*root = openat(proc, "root", O_PATH | O_CLOEXEC);

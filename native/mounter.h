@@ -11,14 +11,11 @@
 #ifndef ECI_MOUNTER_H
 #define ECI_MOUNTER_H
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <unistd.h>
 
+#include "eci.h"
 #include "lane.h"
 
 enum { MAX_ENTRIES = 1024, MAX_GROUPS = 1024, MAX_LEVELS = 33 /* MAX_PID_NS_LEVEL + 1 */ };
@@ -132,13 +129,15 @@ struct action {
 	bool attached, not_tree, given;
 };
 
+/* notify.c, beside what eci.h has */
+bool eci_same_label(int proc, const char *ours);
+
 /* join.c: children, and who they become */
 int eci_in_child(int (*run)(void *arg), void *arg, bool newborn);
 void eci_child_ready(void);
 int eci_open_namespaces(int proc, int *ns, unsigned int which);
 int eci_look(struct caller *caller, unsigned int which);
 void eci_forget(struct caller *caller);
-int eci_id_valid(int notify, uint64_t id);
 int eci_become(const struct caller *caller);
 
 /* tree.c: superblocks, the stage, locks */

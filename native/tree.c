@@ -1,7 +1,5 @@
 /* Making a locked tree: a superblock, built in the stage, copied into the container's user namespace, taken out as a detached clone. */
-#include <sched.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 
 #include "mounter.h"
