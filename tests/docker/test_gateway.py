@@ -122,7 +122,7 @@ def test_lists_hold_from_the_next_request(gateway: Gateway) -> None:
     gateway.docker("version").ok()
     assert gateway.docker("images").status != 0
     refused = [event for event in gateway.events() if event["rule"] == "socket.command"]
-    assert f"[{refused[0]['id']}]" in done.err
+    assert any(f"[{event['id']}]" in done.err for event in refused)
 
 
 @pytest.mark.parametrize("words", [("plugin", "install", "x"), ("swarm", "init"), ("network", "create", "--driver=macvlan", "n"),

@@ -50,7 +50,7 @@ def nothing(hostile: Gateway) -> Iterator[Gateway]:
 
 def statuses(answer: bytes) -> list[int]:
     """Of all answers that came on a connection."""
-    return [int(found) for found in re.findall(rb"HTTP/1\.1 (\d{3}) [A-Z]", answer)]
+    return [int(found) for found in re.findall(rb"HTTP/1\.1 (\d{3}) [A-Z\r]", answer)]
 
 
 def test_the_events_would_tell(hostile: Gateway) -> None:
