@@ -6,7 +6,6 @@
 #include <linux/seccomp.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/syscall.h>
 
 #include "mounter.h"
 
@@ -32,18 +31,20 @@ static int clone_above_locks(int source)
 	return open_tree(source, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 }
 
-/* The clone of what `path` names, made once: the walk to a target may have to start again. */
+/* The clone of what `path` names, made once: the walk to a target may have to start again. The child's own descriptor of it. */
 static int clone_source(struct action *action, const char *path, bool follow)
 {
-	cleanup_fd int source = -1;
+	cleanup_fd int source = -1, tree = -1;
 	int ret = eci_become(action->caller);
 
 	if (ret < 0 || action->tree >= 0)
-		return ret;
+		return ret < 0 ? ret : action->tree;
 	ret = source = eci_walk(action->caller, path, follow);
 	if (ret >= 0)
-		ret = action->tree = clone_above_locks(source);
-	return ret;
+		ret = tree = clone_above_locks(source);
+	if (ret >= 0)
+		ret = action->tree = eci_ask(action->caller, tree);
+	return ret < 0 ? ret : steal_fd(&tree);
 }
 
 /* What fails before the copy is there is the kernel's to say. */
@@ -60,26 +61,30 @@ int eci_bind(void *opaque)
 	struct action *action = opaque;
 	cleanup_fd int target = -1;
 	struct place at;
-	int ret = clone_source(action, action->strings[0][1], true);
+	int tree = clone_source(action, action->strings[0][1], true), ret = tree;
 
 	if (ret >= 0)
 		ret = target = eci_walk(action->caller, action->strings[0][0], true);
 	if (ret < 0)
 		return handed_back(action, ret);
+	if (action->request->set && eci_mount_id(target) == action->request->set)
+		return 0;
 	ret = eci_place(target, &at);
 	if (ret == 0)
-		ret = at.directory ? eci_id_valid(action->caller->notify, action->caller->id) : -ENOTDIR;
+		ret = at.directory ? eci_ask(action->caller, -1) : -ENOTDIR;
 	if (ret == 0)
-		ret = result(move_mount(action->tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+		ret = result(move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 	action->attached = ret == 0;
 	return ret;
 }
 
 /* What the caller is given is an open directory: an O_PATH descriptor, as fsmount(2) and open_tree(2) return, the kernel does not hand on
  * to another process. It serves for all that those do. */
-static int open_for_caller(struct action *action)
+static int open_for_caller(struct action *action, int tree)
 {
-	return action->out = result(openat(action->tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+	int fd = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	return action->out = fd < 0 ? -errno : eci_ask(action->caller, fd);
 }
 
 int eci_open_tree(void *opaque)
@@ -87,7 +92,7 @@ int eci_open_tree(void *opaque)
 	struct action *action = opaque;
 	int ret = clone_source(action, action->strings[0][0], !(action->request->flags & AT_SYMLINK_NOFOLLOW));
 
-	return ret < 0 ? handed_back(action, ret) : open_for_caller(action);
+	return ret < 0 ? handed_back(action, ret) : open_for_caller(action, ret);
 }
 
 /* ---- descriptors of the caller ---- */
@@ -129,7 +134,9 @@ static int open_context(void *opaque)
 	struct action *action = opaque;
 	int ret = eci_become(action->caller);
 
-	return ret < 0 ? ret : (action->out = result(fsopen(action->strings[0][0], FSOPEN_CLOEXEC)));
+	if (ret == 0)
+		ret = result(fsopen(action->strings[0][0], FSOPEN_CLOEXEC));
+	return ret < 0 ? ret : (action->out = eci_ask(action->caller, ret));
 }
 
 /* A context made as the caller and for its namespaces, which we shall know again. Where the caller may not show those namespaces, the
@@ -172,7 +179,7 @@ static int finish_tree(void *opaque)
 
 	if (ret == 0)
 		ret = eci_set_flags(action->tree, action->request->set & ~(uint64_t)(MOUNT_ATTR__ATIME | MOUNT_ATTR_NODIRATIME));
-	return ret < 0 ? ret : open_for_caller(action);
+	return ret < 0 ? ret : open_for_caller(action, action->tree);
 }
 
 /* The context of a procfs or sysfs, which the kernel refuses to mount where the caller is, becomes a tree in the stage. Anything else is

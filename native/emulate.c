@@ -56,6 +56,8 @@ static int mount_tree(void *opaque)
 
 	if (ret == 0)
 		ret = target = eci_walk(action->caller, action->strings[0][0], true);
+	if (ret >= 0 && action->request->set && eci_mount_id(target) == action->request->set)
+		return 0;	/* the same call before was answered by SEND, and came again all the same (lane.c) */
 	if (ret >= 0 && (ret = eci_place(target, &at)) >= 0)
 		ret = authority(action);
 	if (ret >= 0 && !at.directory)
@@ -64,7 +66,7 @@ static int mount_tree(void *opaque)
 	if (ret >= 0 && at.mount_root && eci_place(action->tree, &ours) == 0 && ours.dev == at.dev)
 		ret = -EBUSY;
 	if (ret >= 0 && (ret = eci_set_flags(action->tree, callers_attributes(action->request->flags))) >= 0)
-		ret = eci_id_valid(action->caller->notify, action->caller->id);
+		ret = eci_ask(action->caller, -1);
 	if (ret >= 0)
 		ret = result(move_mount(action->tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 	action->attached = ret == 0;
@@ -77,7 +79,7 @@ static int undo(void *opaque)
 {
 	const struct action *action = opaque;
 
-	return setns(action->caller->ns[NS_MNT], CLONE_NEWNS) < 0 || fchdir(action->tree) < 0 ? -errno : result(umount2(".", MNT_DETACH));
+	return setns(action->caller->ns[NS_MNT], CLONE_NEWNS) < 0 ? -errno : eci_take_off(action->tree);
 }
 
 /* By SEND, or by ADDFD where the answer is a descriptor. */
@@ -86,6 +88,7 @@ static void answer(struct action *action, int error, struct reply *reply)
 	if (error == 0 && action->out >= 0)
 		error = eci_give(action);
 	reply->error = error;
+	reply->mount_id = action->attached ? eci_mount_id(action->tree) : action->request->set;
 	if (action->given || eci_answer(action->caller->notify, action->caller->id, -error) != -ENOENT)
 		return;
 	reply->flags |= REPLY_UNDONE;

@@ -1,10 +1,7 @@
 /* What is done once for a container, at the runtime's hook: its init is blocked, in its namespaces, its root still the host's tree. */
 #include <linux/magic.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "mounter.h"
 

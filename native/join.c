@@ -5,6 +5,8 @@
  * We wait on a futex with a deadline, and not by CLONE_VFORK: a walk through a FUSE of the container may hang in the kernel, where even
  * SIGKILL waits for that server. Such a child is killed and left: it never runs an instruction of ours again, and its slot, stack and
  * all, stays taken until the kernel clears it. With all slots taken so, further work answers EIO.
+ * A child that becomes a caller, and so may hang, first takes a file table of its own and closes the listener in it: else that would outlive
+ * us and our supervisor, and trapped calls would hang. What it needs of the listener, and of our table, it asks us for (eci_ask).
  */
 #include <linux/capability.h>
 #include <linux/futex.h>
@@ -12,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 #include "mounter.h"
@@ -25,8 +26,10 @@ static struct slot {
 	void *arg;
 	int result;
 	uint32_t go, done;	/* futexes */
+	const struct caller *asks;	/* done means: eci_ask, for `asked` */
+	int asked;
 	int tid;		/* cleared by the kernel when the child has left our memory: then the slot is free */
-} slots[SLOTS], *ready;
+} slots[SLOTS], *ready, *running;
 static pid_t mounter;
 
 static int64_t now_ms(void)
@@ -73,6 +76,9 @@ static int child(void *opaque)
 	if ((parent && parent != mounter) || !wait_set(&slot->go, parent ? -1 : DEADLINE_MS))
 		return 0;
 	slot->result = slot->run(slot->arg);
+	/* What is open here would make a mount busy for a call that the kernel goes on with, and so would the directory we stand in. */
+	if (close_range(0, ~0U, CLOSE_RANGE_UNSHARE) < 0 || chdir("/") < 0)
+		slot->result = -EIO;
 	set(&slot->done);
 	return 0;
 }
@@ -87,6 +93,7 @@ static struct slot *spawn(void)
 		if (__atomic_load_n(&slot->tid, __ATOMIC_ACQUIRE))
 			continue;
 		slot->go = slot->done = 0;
+		slot->asks = NULL;
 		return clone(child, slot->stack + STACK, flags, slot, &slot->tid, NULL, &slot->tid) < 0 ? NULL : slot;
 	}
 	return NULL;
@@ -100,6 +107,27 @@ static void end(struct slot *slot)
 	if (pidfd >= 0 && __atomic_load_n(&slot->tid, __ATOMIC_ACQUIRE))
 		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 	wait_set(&slot->done, KILLED_MS);
+}
+
+/* In a child that has become `caller`: 0 if the notification stands, or the number that the descriptor `fd` of the child gets in the
+ * mounter's table. -errno. */
+int eci_ask(const struct caller *caller, int fd)
+{
+	struct slot *slot = running;
+
+	slot->asks = caller;
+	slot->asked = fd;
+	slot->go = 0;
+	set(&slot->done);
+	wait_set(&slot->go, -1);
+	return slot->result;
+}
+
+static int asked(const struct caller *caller, int child, int fd)
+{
+	cleanup_fd int pidfd = fd < 0 ? -1 : (int)syscall(SYS_pidfd_open, child, 0);
+
+	return fd < 0 ? eci_id_valid(caller->notify, caller->id) : result(syscall(SYS_pidfd_getfd, pidfd, fd, 0));
 }
 
 void eci_child_ready(void)
@@ -120,9 +148,14 @@ int eci_in_child(int (*run)(void *arg), void *arg, bool newborn)
 		ready = NULL;
 	slot->run = run;
 	slot->arg = arg;
-	set(&slot->go);
-	if (wait_set(&slot->done, DEADLINE_MS))
-		return slot->result;
+	running = slot;
+	for (set(&slot->go); wait_set(&slot->done, DEADLINE_MS); set(&slot->go)) {
+		if (!slot->asks)
+			return slot->result;
+		slot->done = 0;
+		slot->result = asked(slot->asks, slot->tid, slot->asked);
+		slot->asks = NULL;
+	}
 	end(slot);
 	return -EIO;
 }
@@ -210,6 +243,8 @@ int eci_become(const struct caller *caller)
 	struct __user_cap_data_struct caps[2] = { { .effective = (uint32_t)caller->caps, .permitted = (uint32_t)caller->caps },
 						  { .effective = (uint32_t)(caller->caps >> 32), .permitted = (uint32_t)(caller->caps >> 32) } };
 
+	if (unshare(CLONE_FILES) < 0 || close(caller->notify) < 0 || close(eci.socket) < 0)
+		return -errno;
 	/* The files below /proc/sys/net are those of who looks. Before the rest: the caller needs no right to join where it is. */
 	if (setns(caller->ns[NS_NET], CLONE_NEWNET) < 0)
 		return -errno;

@@ -10,8 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "mounter.h"
 
@@ -328,6 +326,7 @@ int main(int argc, char **argv)
 	umask(0);
 	must(socket >= 0 && nodes >= 0 && fcntl(socket, F_SETFD, FD_CLOEXEC) == 0 && fcntl(lane, F_SETFD, FD_CLOEXEC) == 0,
 	     "usage: eci-mounter SOCKET LANE NODES");
+	eci.socket = socket;
 	make_home(nodes);
 	make_stage(argc > 4 && !strcmp(argv[4], "without-pidns"));
 	must(send(socket, &(struct reply){ 0 }, sizeof(struct reply), MSG_NOSIGNAL) == sizeof(struct reply), "ready");

@@ -6,14 +6,17 @@
  *   who has CAP_SYS_ADMIN there can find it by NS_MNT_GET_NEXT (6.12) and enter it. So what is copied (the stage) holds a bare tmpfs and
  *   the tree being built, never our own procfs or the FUSE mount as a whole: those are in another namespace (home).
  * - Both are owned by the initial user namespace, which is what allows a fresh procfs there at all (mount_too_revealing).
- * - The children share our memory and file table: a descriptor made by one is ours, and nothing needs passing.
+ * - The children share our memory, and our file table until they become somebody else: a descriptor made before is ours.
  */
 #ifndef ECI_MOUNTER_H
 #define ECI_MOUNTER_H
 
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdbool.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "eci.h"
 #include "lane.h"
@@ -44,6 +47,43 @@ static inline int result(long ret)
 	return ret < 0 ? -errno : (int)ret;
 }
 
+static inline int eci_open_below(int dir, const char *path, uint64_t flags, uint64_t resolve)
+{
+	struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = resolve };
+
+	return result(syscall(SYS_openat2, dir, path, &how, sizeof(how)));
+}
+
+/* The number of the mount that fd is the root of, used once where the kernel has such (6.8); 0 if it is the root of none. */
+static inline uint64_t eci_mount_id(int fd)
+{
+	struct statx st;
+	int ret = statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MNT_ID | 0x4000 /* MNT_ID_UNIQUE */, &st);
+
+	return ret == 0 && st.stx_attributes & STATX_ATTR_MOUNT_ROOT ? st.stx_mnt_id : 0;
+}
+
+/* What is mounted on top of the directory we stand in, which is where umount2(2) would step up to: for us only a name does that, so it is
+ * the one the place has now. */
+static inline int eci_top(uint64_t resolve)
+{
+	char path[PATH_MAX];
+
+	return syscall(SYS_getcwd, path, sizeof(path)) < 0 ? -errno : eci_open_below(AT_FDCWD, path, O_PATH, resolve | RESOLVE_NO_SYMLINKS);
+}
+
+/* Takes off again what was mounted, from within its mount namespace. No call takes a mount away from under another: if somebody has put one
+ * there meanwhile, ours stays below it. */
+static inline int eci_take_off(int tree)
+{
+	int ret = result(fchdir(tree));
+	cleanup_fd int top = ret < 0 ? -1 : eci_top(RESOLVE_CACHED);
+
+	if (ret < 0 || (top >= 0 && eci_mount_id(top) != eci_mount_id(tree)))
+		return ret < 0 ? ret : -EBUSY;
+	return result(umount2(".", MNT_DETACH));
+}
+
 /* ---- One packet from Python: a header and `count` records. mounts/wire.py says the same; both check the sizes. ---- */
 
 enum request_kind { REQUEST_PLAN = 1, REQUEST_CONTAINER, REQUEST_SYSCTLS, REQUEST_ATTACH, REQUEST_PROVE, REQUEST_EMULATE };
@@ -60,7 +100,7 @@ struct request {
 	uint32_t pid, count;
 	int32_t fd;			/* of the caller: a context, or the directory of a path; below 0: none */
 	uint32_t unused;
-	uint64_t set, clear, propagation;	/* struct mount_attr; fsmount(2) has a set */
+	uint64_t set, clear, propagation;	/* struct mount_attr; fsmount(2) has a set; of a mount it is what the same call made before */
 };
 
 /* Followed by both strings, each with its NUL, which the lengths count. `what` is an enum cover or an enum operation. */
@@ -71,9 +111,10 @@ struct record {
 struct reply {
 	int32_t error;			/* 0 or -errno */
 	uint32_t flags, uid, pid;	/* of the caller: host ids */
+	uint64_t mount_id;		/* of what a mount has made, also if the same call did so before; or 0 */
 	char what[48];			/* what the error is about */
 };
-_Static_assert(sizeof(struct request) == 64 && sizeof(struct record) == 12 && sizeof(struct reply) == 64, "mounts/wire.py");
+_Static_assert(sizeof(struct request) == 64 && sizeof(struct record) == 12 && sizeof(struct reply) == 72, "mounts/wire.py");
 
 /* ---- State ---- */
 
@@ -95,7 +136,7 @@ extern struct mounter {
 	int ns[NAMESPACES], init, init_root;	/* of the container; O_PATH of /proc/INIT and of its root */
 	struct place { uint64_t mount_id, dev; bool mount_root, directory, regular; } first[TREES];
 	int home, stage, home_pid, home_net;	/* namespaces of ours */
-	int proc, nodes;			/* O_PATH of our procfs and of the directory of the FUSE mounts */
+	int proc, nodes, socket;		/* O_PATH of our procfs and of the directory of the FUSE mounts; the supervisor */
 	uint64_t nodes_dev, tunables_dev, masks_dev;
 	bool has_pidns;				/* procfs takes pidns= */
 	struct spare spare;
@@ -134,6 +175,7 @@ bool eci_same_label(int proc, const char *ours);
 
 /* join.c: children, and who they become */
 int eci_in_child(int (*run)(void *arg), void *arg, bool newborn);
+int eci_ask(const struct caller *caller, int fd);
 void eci_child_ready(void);
 int eci_open_namespaces(int proc, int *ns, unsigned int which);
 int eci_look(struct caller *caller, unsigned int which);
@@ -159,7 +201,6 @@ int eci_prove(struct reply *reply);
 enum { WANT_OWN_FD = 4096, WANT_NETWORK, OTHER_NETWORKS = 2 };
 int eci_walk(struct caller *caller, const char *path, bool follow);
 int eci_place(int fd, struct place *place);
-int eci_open_below(int dir, const char *path, uint64_t flags, uint64_t resolve);
 
 /* existing.c, copies.c, for children: 0 or -errno, or nothing was done and it is no tree; take_context, kind: what they are called for */
 int eci_act_on_tree(void *action);

@@ -1,6 +1,5 @@
 /* Making a locked tree: a superblock, built in the stage, copied into the container's user namespace, taken out as a detached clone. */
 #include <string.h>
-#include <sys/stat.h>
 
 #include "mounter.h"
 
@@ -69,7 +68,7 @@ static int create(void *opaque)
 		ret = set_options(context, c->kind, c->options);
 	if (ret >= 0 && c->options)
 		ret = result(fsconfig(context, FSCONFIG_CREATE, NULL, NULL, 0));
-	c->context = ret < 0 ? -1 : steal_fd(&context);
+	c->context = ret < 0 ? -1 : c->as ? eci_ask(c->as, context) : steal_fd(&context);
 	return ret;
 }
 

@@ -6,12 +6,9 @@
  * component by component. A container has no procfs of our own pid namespace: create refuses the host's, and binds that carry one.
  */
 #include <linux/magic.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include "mounter.h"
@@ -24,13 +21,6 @@ struct walk {
 	int own;		/* it holds the caller's own descriptors: 1 its process's, 2 its thread's, which may be others */
 	char rest[2 * PATH_MAX];
 };
-
-int eci_open_below(int dir, const char *path, uint64_t flags, uint64_t resolve)
-{
-	struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = resolve };
-
-	return result(syscall(SYS_openat2, dir, path, &how, sizeof(how)));
-}
 
 /* Without asking a FUSE server of the container for more than it has told already. */
 int eci_place(int fd, struct place *place)

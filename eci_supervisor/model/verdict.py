@@ -134,6 +134,7 @@ class FsopenOf:
 ByPath: TypeAlias = MountTree | RemountBind | RemountSuperblock | UmountTree | Bind | MountNew
 ByDescriptor: TypeAlias = OpenTree | SetAttributes | Reconfigure | Fsopen | FsopenOf | Fsmount  # the caller's, or one is given to it
 Effect: TypeAlias = ByPath | ByDescriptor
+ONCE = (MountTree, Bind)  # where the mount lies still that the same call has made before, nothing is done
 REPEATABLE = (MountTree, Bind, OpenTree, Fsopen, FsopenOf, Fsmount)  # undone or handed out later, where the caller was gone: it calls again
 
 

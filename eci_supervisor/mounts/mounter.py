@@ -105,11 +105,12 @@ class Mounter:
         """Does `effect` as the caller and answers the notification, unless the target is no tree. Raises MounterGone, MounterStuck."""
         trees = await trio.to_thread.run_sync(trees_of, caller.tid) if isinstance(effect, RemountSuperblock | Reconfigure) else ()
         try:
-            packet = wire.emulate_request(effect, caller.id, caller.tid, trees)
+            packet = wire.emulate_request(effect, caller, trees)
         except wire.WireError as error:
             raise OSError(errno.EINVAL, str(error)) from error
         reply = await self.ask(packet, caller.notify_fd)
-        return Outcome(reply.error, reply.not_tree, reply.undone, uid=reply.uid if reply.pid else None, pid=reply.pid)
+        uid = reply.uid if reply.pid else None
+        return Outcome(reply.error, reply.not_tree, reply.undone, uid=uid, pid=reply.pid, made=reply.mount_id)
 
     def fileno(self) -> int:
         """The socket to it."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, assert_never
 
+from eci_supervisor.model.emulation import Caller
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.model.tree import TreeKind, TreePlan
 from eci_supervisor.model.verdict import (
@@ -31,7 +32,7 @@ from eci_supervisor.model.verdict import (
 
 REQUEST: Final = struct.Struct("=IIQQIIiIQQQ")
 RECORD: Final = struct.Struct("=III")
-REPLY: Final = struct.Struct("=iIII48s")
+REPLY: Final = struct.Struct("=iIIIQ48s")
 PACKET_MAX: Final = 128 * 1024
 NOT_TREE: Final = 1
 UNDONE: Final = 2
@@ -73,13 +74,17 @@ class WireError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """error: 0 or an errno; what: what the error is about; uid, pid: the caller's host ids, 0 if it was gone before they were read."""
+    """error: 0 or an errno; what: what the error is about; uid, pid: the caller's host ids, 0 if it was gone before they were read.
+
+    mount_id: of the mount that was made, by this call or the one it repeats.
+    """
 
     error: int
     not_tree: bool
     undone: bool
     uid: int
     pid: int
+    mount_id: int
     what: str
 
 
@@ -88,7 +93,10 @@ Record = tuple[int, bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """fd: a descriptor of the caller, -1 for none; the rest is of struct mount_attr, fsmount(2) has a `set` alone."""
+    """fd: a descriptor of the caller, -1 for none; the rest is of struct mount_attr, fsmount(2) has a `set` alone.
+
+    set of a mount: the id of what the same call has made before.
+    """
 
     fd: int = -1
     set: int = 0
@@ -125,12 +133,14 @@ def attach_request(rootfs: bytes, late: Sequence[LateBind], cgroup: bool) -> byt
     return request(Kind.ATTACH, [(0, rootfs, b""), *binds], flags=int(cgroup))
 
 
-def emulate_request(effect: Effect, call: int, tid: int, trees: Sequence[bytes] = ()) -> bytes:
-    """`call` is the notification id, `tid` the caller's thread in our pid namespace, `trees` where its superblock may be mounted."""
+def emulate_request(effect: Effect, caller: Caller, trees: Sequence[bytes] = ()) -> bytes:
+    """`trees`: where its superblock may be mounted."""
     operation, first, second, tree, flags, more = _operation(effect) if isinstance(effect, ByPath) else _by_descriptor(effect)
+    if caller.made:
+        more = Attributes(set=caller.made)
     others = [(0, effect.source, effect.fstype)] if isinstance(effect, MountNew) else [(0, path, b"") for path in trees]
     records = [(operation, first, second), *others]
-    return request(Kind.EMULATE, records, tree=tree, call=call, flags=flags, pid=tid, more=more)
+    return request(Kind.EMULATE, records, tree=tree, call=caller.id, flags=flags, pid=caller.tid, more=more)
 
 
 Parts = tuple[Operation, bytes, bytes, int, int, Attributes]  # operation, both strings, tree, flags, the rest
@@ -176,5 +186,6 @@ def parse_reply(packet: bytes) -> Reply:
     """Raises WireError for any other size."""
     if len(packet) != REPLY.size:
         raise WireError(f"a reply of {len(packet)} bytes")
-    error, flags, uid, pid, what = REPLY.unpack(packet)
-    return Reply(-error, bool(flags & NOT_TREE), bool(flags & UNDONE), uid, pid, what.split(b"\0")[0].decode(errors="backslashreplace"))
+    error, flags, uid, pid, mount_id, what = REPLY.unpack(packet)
+    text = what.split(b"\0")[0].decode(errors="backslashreplace")
+    return Reply(-error, bool(flags & NOT_TREE), bool(flags & UNDONE), uid, pid, mount_id, text)

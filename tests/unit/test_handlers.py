@@ -130,7 +130,7 @@ def test_contexts() -> None:
 
 def test_a_rule_that_asks_nobody_is_an_error_of_ours() -> None:
     with pytest.raises(TypeError, match="asks no handler"):
-        decide(call("unshare", {}))
+        decide(call("sysinfo", {}))
 
 
 def test_whatever_is_asked_has_its_strings_copied() -> None:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eci_supervisor.cgroup.delegate import directories
+from eci_supervisor.model.emulation import Caller
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.model.tree import Cover, Entry, TreeKind, TreePlan
 from eci_supervisor.model.verdict import (
@@ -92,11 +93,11 @@ def test_each_effect_is_one_record() -> None:
         Fsmount(5, 1, 4): ((0, 1, 5, 0, 4, 0, 0), (10, b"", b"")),
     }
     for effect, ((tree, flags, *more), record) in effects.items():
-        assert unpacked(wire.emulate_request(effect, 9, 10)) == ((6, tree, 9, flags, 10, 1, *more), [record])
+        assert unpacked(wire.emulate_request(effect, Caller(3, 9, 10))) == ((6, tree, 9, flags, 10, 1, *more), [record])
 
 
 def test_a_superblock_comes_with_where_it_may_be_mounted() -> None:
-    header, records = unpacked(wire.emulate_request(Reconfigure(5), 9, 10, (b"/proc", b"/t")))
+    header, records = unpacked(wire.emulate_request(Reconfigure(5), Caller(3, 9, 10), (b"/proc", b"/t")))
     assert header[5] == 3
     assert records[1:] == [(0, b"/proc", b""), (0, b"/t", b"")]
 
@@ -123,8 +124,8 @@ def test_no_reply_but_its_own_error(packet: bytes) -> None:
 
 
 def test_reply() -> None:
-    packet = wire.REPLY.pack(-13, wire.NOT_TREE | wire.UNDONE, 100000, 42, b"ke\xffy")
-    assert wire.parse_reply(packet) == wire.Reply(13, True, True, 100000, 42, "ke\\xffy")
+    packet = wire.REPLY.pack(-13, wire.NOT_TREE | wire.UNDONE, 100000, 42, 7, b"ke\xffy")
+    assert wire.parse_reply(packet) == wire.Reply(13, True, True, 100000, 42, 7, "ke\\xffy")
 
 
 @pytest.mark.parametrize(("key", "path"), [

@@ -3,7 +3,7 @@ from collections.abc import Callable, Mapping
 
 from eci_supervisor.model.call_rules import CallRules
 from eci_supervisor.model.notification import Call
-from eci_supervisor.model.verdict import KernelCheck, Verdict
+from eci_supervisor.model.verdict import Continue, KernelCheck, Verdict
 from eci_supervisor.policy.rule import Ask
 from eci_supervisor.policy.table import RULES
 from eci_supervisor.seccomp.handlers.mount import bind, mount_tree, remount_bind, remount_superblock
@@ -39,8 +39,13 @@ RULED_HANDLERS: Mapping[str, RuledHandler] = {
 
 
 def decide(call: Call, rules: CallRules) -> Verdict:
-    """The verdict on a call that the serving thread handed on. Raises TypeError where its rule asks nobody."""
+    """The verdict on a call that the serving thread handed on. Raises TypeError where its rule asks nobody.
+
+    A call that it would have continued is handed on too, while the one before of the same thread is still being carried out.
+    """
     action = RULES[call.rule].action
+    if isinstance(action, Continue):
+        return action
     if not isinstance(action, Ask):
         raise TypeError(f"rule {RULES[call.rule].name} asks no handler")
     if action.handler in RULED_HANDLERS:
