@@ -21,6 +21,7 @@ SECONDS: Final = 2
 IDLE: Final = 20
 IDLE_GOAL: Final = 200
 IDLE_SECONDS: Final = 5
+SETTLED_S: Final = 33  # until then a supervisor gives back memory, some milliseconds in all
 TOPS: Final = 50
 TOP_SECONDS: Final = 10
 TOP: Final = "exec busybox top -b -d 1 >/dev/null"
@@ -53,6 +54,7 @@ def idle_containers() -> Iterator[Round]:
     """Scaled up: what 200 would cost if 20 cost this."""
     with playground() as place:
         pids = ours(place, IDLE)
+        time.sleep(SETTLED_S)
         yield lambda: [share(pids, lambda: time.sleep(IDLE_SECONDS)) * IDLE_GOAL / IDLE]
 
 

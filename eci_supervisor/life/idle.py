@@ -12,7 +12,8 @@ from eci_supervisor.linux.pages import SharedPages
 
 SETTLE_S = 0.5
 MOST_SETTLE_S = 8.0
-MOST_S = 64.0  # waking up for it costs 2 ms
+MOST_PASS_S = 16.0  # after that there is nothing left; a pass takes 2 ms
+MOST_S = 64.0
 OWN_WAITS = 2  # that for the time to pass, and one that an earlier deadline ended
 
 
@@ -34,7 +35,7 @@ class _GiveBack(trio.abc.Instrument):
 
 
 async def give_back_when_idle(pages: SharedPages, log: Log) -> None:
-    """After each time of SETTLE_S to MOST_S in which nothing was asked of us; as long as it can be done.
+    """After SETTLE_S in which nothing was asked of us, and some times more, ever later; as long as it can be done.
 
     Who comes back soon, as `top` does each second, finds that we wait longer the next time.
     """
@@ -43,7 +44,8 @@ async def give_back_when_idle(pages: SharedPages, log: Log) -> None:
         waits = _waits()
         await trio.sleep(pause_s)
         if _waits() - waits <= OWN_WAITS:
-            trio.lowlevel.add_instrument(give_back)
+            if pause_s <= MOST_PASS_S:
+                trio.lowlevel.add_instrument(give_back)
             pause_s = min(2 * pause_s, MOST_S)
             continue
         if pause_s > MOST_SETTLE_S:
