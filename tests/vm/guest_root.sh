@@ -24,6 +24,7 @@ for module in overlay fuse tun veth; do /sbin/modprobe $module; done
 mkdir /sys/fs/cgroup/init
 echo 1 >/sys/fs/cgroup/init/cgroup.procs
 for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do echo +$controller >/sys/fs/cgroup/cgroup.subtree_control; done
+ulimit -n 65536
 cd /root/eci
 echo "@BEGIN@"
 /bin/sh -c '@COMMAND@' </dev/null 2>&1
