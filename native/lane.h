@@ -5,8 +5,6 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { REMEMBERED = 16 };
-
 /* What goes along with a tree: whose it is. */
 struct spare {
 	uint64_t ns[4];		/* inodes of the container's: of user, mount, pid and network */
@@ -22,17 +20,16 @@ struct eci_lane {
 	bool unprivileged;	/* our access to files is container root's */
 	uint32_t uid;		/* the last caller's */
 	struct spare whose;
-	struct made {		/* a thread's last mount; mount_id 0: the mounter was asked for it */
+	struct {		/* the last mount that was done */
 		uint64_t ip, args[6], received_ns, mount_id;
 		uint32_t tid;
-	} made[REMEMBERED];	/* by its number */
+	} last;
 };
 
 struct eci_call;
 int eci_lane_open(struct eci_lane *lane, int fd);
 void eci_lane_close(struct eci_lane *lane);
-void eci_lane_moved_on(struct eci_lane *lane, const struct eci_call *call);
-int eci_lane_mount(struct eci_lane *lane, int notify_fd, struct eci_call *call);
+int eci_lane_mount(struct eci_lane *lane, int notify_fd, const struct eci_call *call);
 void eci_lane_rest(struct eci_lane *lane);
 
 #endif
