@@ -6,9 +6,13 @@ from pathlib import Path
 
 
 def spent_s(pids: Iterable[int]) -> float:
-    """Of all threads of these processes, since each began."""
-    texts = (path.read_text() for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-    return sum(int(text.split()[0]) for text in texts) / 1e9
+    """Of all threads of these processes, those that have ended too, since each began."""
+    return sum(time.clock_gettime(clock(pid)) for pid in pids)
+
+
+def clock(pid: int) -> int:
+    """clock_getcpuclockid(3): the number of a process' own clock."""
+    return ~pid << 3 | 2
 
 
 def share(pids: Iterable[int], during: Callable[[], object]) -> float:

@@ -112,6 +112,8 @@ struct eci_call {
 	uint32_t arch;
 	int32_t nr;
 	int32_t rule;
+	uint64_t made;		/* the mount that the same call has made before, or 0 */
+	uint32_t held;		/* the thread's mount before, which a signal has taken away maybe, is still being carried out, or undone */
 	uint32_t text_count;
 	struct eci_text texts[ECI_TEXTS];
 	char bytes[ECI_TEXTS][ECI_TEXT_BYTES];
@@ -176,6 +178,7 @@ struct eci_server;
 int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine, int lane_fd,
 		    int event_fd, int timer_fd, struct eci_server **result);
 int eci_serve_take(struct eci_server *server, struct eci_call *call);
+void eci_serve_finished(struct eci_server *server, uint32_t tid);
 int eci_serve_done(struct eci_server *server);
 int eci_serve_end(struct eci_server *server);
 uint64_t eci_serve_reading(struct eci_server *server, struct eci_call *call);

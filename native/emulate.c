@@ -4,10 +4,7 @@
  * or sysfs that is a locked tree. That one cannot hurt the host: it shows the caller's own pid or network namespace, under the nodes.
  */
 #include <linux/capability.h>
-#include <linux/seccomp.h>
-#include <sched.h>
 #include <stdio.h>
-#include <sys/mount.h>
 
 #include "mounter.h"
 
@@ -59,6 +56,8 @@ static int mount_tree(void *opaque)
 
 	if (ret == 0)
 		ret = target = eci_walk(action->caller, action->strings[0][0], true);
+	if (ret >= 0 && action->request->set && eci_mount_id(target) == action->request->set)
+		return 0;	/* the same call before was answered by SEND, and came again all the same (lane.c) */
 	if (ret >= 0 && (ret = eci_place(target, &at)) >= 0)
 		ret = authority(action);
 	if (ret >= 0 && !at.directory)
@@ -67,24 +66,11 @@ static int mount_tree(void *opaque)
 	if (ret >= 0 && at.mount_root && eci_place(action->tree, &ours) == 0 && ours.dev == at.dev)
 		ret = -EBUSY;
 	if (ret >= 0 && (ret = eci_set_flags(action->tree, callers_attributes(action->request->flags))) >= 0)
-		ret = eci_id_valid(action->caller->notify, action->caller->id);
+		ret = eci_ask(action->caller, -1);
 	if (ret >= 0)
 		ret = result(move_mount(action->tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 	action->attached = ret == 0;
 	return ret;
-}
-
-/* A new mount of a file system that a rule has judged: of the copies. We stand on our procfs: what is held is there by its number, the target
- * and what the options name, layers of an overlay say. */
-static int mount_new(void *opaque)
-{
-	struct action *action = opaque;
-	int ret = eci_become(action->caller);
-
-	if (ret == 0)
-		ret = eci_id_valid(action->caller->notify, action->caller->id);
-	return ret < 0 ? ret : fchdir(eci.proc) < 0 ? -errno : result(mount(action->strings[1][0], action->strings[0][0], action->strings[1][1],
-									     (unsigned long)action->request->flags, action->strings[0][1]));
 }
 
 /* ---- the answer ---- */
@@ -93,23 +79,28 @@ static int undo(void *opaque)
 {
 	const struct action *action = opaque;
 
-	return setns(action->caller->ns[NS_MNT], CLONE_NEWNS) < 0 || fchdir(action->tree) < 0 ? -errno : result(umount2(".", MNT_DETACH));
+	return setns(action->caller->ns[NS_MNT], CLONE_NEWNS) < 0 ? -errno : eci_take_off(action->tree);
 }
 
 /* By SEND, or by ADDFD where the answer is a descriptor. */
 static void answer(struct action *action, int error, struct reply *reply)
 {
-	struct seccomp_notif_resp response = { .id = action->caller->id };
-
 	if (error == 0 && action->out >= 0)
 		error = eci_give(action);
-	reply->error = response.error = error;
-	if (action->given || ioctl(action->caller->notify, SECCOMP_IOCTL_NOTIF_SEND, &response) == 0 || errno != ENOENT)
+	reply->error = error;
+	reply->mount_id = action->attached ? eci_mount_id(action->tree) : action->request->set;
+	if (action->given || eci_answer(action->caller->notify, action->caller->id, -error) != -ENOENT)
 		return;
 	reply->flags |= REPLY_UNDONE;
 	if (action->attached)
 		eci_in_child(undo, action, false);
 }
+
+static int (*const CHILDREN[OPERATIONS])(void *) = {
+	[OP_MOUNT_TREE] = mount_tree, [OP_REMOUNT_BIND] = eci_act_on_tree, [OP_REMOUNT_SUPERBLOCK] = eci_act_on_tree,
+	[OP_UMOUNT_TREE] = eci_act_on_tree, [OP_SET_ATTRIBUTES] = eci_act_on_tree, [OP_BIND] = eci_bind, [OP_OPEN_TREE] = eci_open_tree,
+	[OP_RECONFIGURE] = eci_reconfigure, [OP_MOUNT_NEW] = eci_act_on_tree,
+};
 
 /* The file behind a descriptor of the caller's. -EBADF: there is none. */
 static int take(int *fd, uint32_t task, int number)
@@ -129,44 +120,8 @@ static void take_network(struct caller *caller, unsigned int which)
 
 	snprintf(path, sizeof(path), "%u/ns/net", caller->parent);
 	eci_close(&caller->ns[NS_NET]);
-	if (which == 1)
-		caller->ns[NS_NET] = openat(eci.proc, path, O_RDONLY | O_CLOEXEC);
-	if (caller->ns[NS_NET] < 0)
-		caller->ns[NS_NET] = fcntl(eci.ns[NS_NET], F_DUPFD_CLOEXEC, 0);
+	caller->ns[NS_NET] = which == 1 ? openat(eci.proc, path, O_RDONLY | O_CLOEXEC) : fcntl(eci.ns[NS_NET], F_DUPFD_CLOEXEC, 0);
 }
-
-/* What the records lead to, for a rule to look at before anything is done. Cannot hurt the host: descriptors of ours, no more. */
-static int resolve(void *opaque)
-{
-	struct action *action = opaque;
-	struct caller *caller = action->caller;
-	int ret = eci_become(caller);
-
-	for (int i = 1; i < (int)action->count && ret >= 0; i++) {
-		int number = (int)(action->what[i] / OF_CALLER) - 1, from = caller->own_fd;
-		cleanup_fd int at = -1;
-
-		if (number >= 0 && (from < 0 || caller->own_nr != number || !caller->own_thread)) {
-			caller->own_nr = number;
-			caller->own_thread = true;
-			return -WANT_OWN_FD;
-		}
-		if (number >= 0 && !*action->strings[i][0])
-			ret = at = fcntl(from, F_DUPFD_CLOEXEC, 0);
-		else if ((ret = result(fchdir(number >= 0 ? from : caller->cwd))) == 0)
-			ret = at = eci_walk(caller, action->strings[i][0], action->what[i] & FOLLOW);
-		ret = ret < 0 ? ret : result(dup3(at, HELD + i, O_CLOEXEC));
-	}
-	action->not_tree = ret >= 0;
-	return ret;
-}
-
-static int (*const CHILDREN[OPERATIONS])(void *) = {
-	[OP_MOUNT_TREE] = mount_tree, [OP_REMOUNT_BIND] = eci_act_on_tree, [OP_REMOUNT_SUPERBLOCK] = eci_act_on_tree,
-	[OP_UMOUNT_TREE] = eci_act_on_tree, [OP_SET_ATTRIBUTES] = eci_act_on_tree, [OP_BIND] = eci_bind, [OP_OPEN_TREE] = eci_open_tree,
-	[OP_RECONFIGURE] = eci_reconfigure, [OP_MOUNT_NEW] = mount_new,
-	[OP_RESOLVE] = resolve, [OP_MOVE] = eci_bind, [OP_MAKE_NODE] = eci_bind,
-};
 
 /* Runs the child; a path that leads to a descriptor of the caller's own, say, makes it come back for that, at most a few times. */
 static int run(struct action *action)
@@ -196,8 +151,8 @@ static int emulate(struct action *action)
 		return action->op == OP_FSOPEN ? eci_fsopen(action) : eci_fsmount(action);
 	/* Without the capability a tree is not worth the work: the kernel will say so after the path. */
 	if (action->op == OP_MOUNT_TREE)
-		action->tree = action->caller->caps & 1ULL << CAP_SYS_ADMIN ? eci_tree(request->tree, action->caller, action->strings + 1,
-										       (int)action->count - 1, atime_attributes(request->flags)) : -EPERM;
+		action->tree = action->caller->caps & 1ULL << CAP_SYS_ADMIN ? eci_tree(request->tree, action->caller, action->strings[0][1],
+										       atime_attributes(request->flags)) : -EPERM;
 	/* A path that starts at a directory of the caller's: from now on that is where it stands. */
 	if ((action->op == OP_OPEN_TREE || action->op == OP_SET_ATTRIBUTES) && request->fd >= 0 &&
 	    (take(&action->caller->cwd, action->caller->tid, request->fd) < 0 || eci_id_valid(action->caller->notify, action->caller->id) < 0)) {
@@ -207,28 +162,25 @@ static int emulate(struct action *action)
 	return run(action);
 }
 
-void eci_emulate(const struct request *request, int notify, const uint32_t *what, strings_t strings, struct reply *reply)
+void eci_emulate(const struct request *request, int notify, enum operation op, strings_t strings, struct reply *reply)
 {
 	static struct caller caller;
-	enum operation op = what[0];
-	struct action action = { .caller = &caller, .request = request, .op = op, .strings = strings, .what = what, .count = request->count, .tree = -1,
+	struct action action = { .caller = &caller, .request = request, .op = op, .strings = strings, .count = request->count, .tree = -1,
 				 .out = -1, .context = -1 };
 	int ret;
 
 	caller = (struct caller){ .notify = notify, .id = request->id, .tid = request->pid, .proc = -1, .root = -1, .cwd = -1,
-				  .ns = { -1, -1, -1, -1, -1, -1, -1 }, .own_fd = -1, .held = request->held };
+				  .ns = { -1, -1, -1, -1, -1, -1, -1 }, .own_fd = -1 };
 	ret = eci_look(&caller, 1U << NS_USER | 1U << NS_MNT | 1U << NS_PID | 1U << NS_NET |
 				(op == OP_MOUNT_NEW || op == OP_FSOPEN ? 1U << NS_IPC | 1U << NS_CGROUP : 0));
 	reply->uid = caller.uid[1];
 	reply->pid = caller.tgid_in[0];
 	if (ret == 0)
-		ret = request->held > 1 ? 1 - (int)request->held : emulate(&action);
+		ret = emulate(&action);
 	if (ret >= 0 && action.not_tree)
 		reply->flags |= REPLY_NOT_TREE;
 	else
 		answer(&action, ret < 0 ? ret : 0, reply);
-	if (op != OP_RESOLVE || !action.not_tree)
-		close_range(HELD, HELD_LAST, 0);
 	eci_close(&action.tree);
 	eci_close(&action.out);
 	eci_close(&action.context);

@@ -4,13 +4,10 @@
  * back: the kernel goes on with the call, its locks hold for whichever mount the caller's memory names by then, and its errno is its own.
  */
 #include <linux/magic.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
-#include <sys/vfs.h>
 
 #include "mounter.h"
 
@@ -93,8 +90,7 @@ static void see(int mount)
  * of no concern, they are asked again what they are. */
 static void see_others(const struct action *action)
 {
-	while (seen_count)	/* of a child that did not come to its end */
-		eci_close(&seen[--seen_count].fd);
+	seen_count = 0;
 	for (size_t i = 1; i < action->count; i++)
 		see(eci_open_below(AT_FDCWD, action->strings[i][0], O_PATH, RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS));
 }
@@ -116,7 +112,7 @@ static int remount(struct action *action, int target)
 	snprintf(link, sizeof(link), "self/fd/%d", target);	/* a node is no directory to stand on */
 	see_others(action);
 	see(fcntl(target, F_DUPFD_CLOEXEC, 0));
-	ret = eci_id_valid(action->caller->notify, action->caller->id);
+	ret = eci_ask(action->caller, -1);
 	if (ret == 0 && action->op == OP_SET_ATTRIBUTES)
 		ret = result(mount_setattr(target, "", AT_EMPTY_PATH, &attr, sizeof(attr)));
 	else if (ret == 0)
@@ -129,13 +125,12 @@ static int remount(struct action *action, int target)
 int eci_reconfigure(void *opaque)
 {
 	struct action *action = opaque;
-	cleanup_fd int context = eci_take_context(action);
-	int ret = context < 0 ? context : eci_become(action->caller);
+	int context = action->context = eci_take_context(action), ret = context < 0 ? context : eci_become(action->caller);
 
 	if (ret < 0)
 		return ret;
 	see_others(action);
-	ret = eci_id_valid(action->caller->notify, action->caller->id);
+	ret = eci_ask(action->caller, -1);
 	return reconcile_seen(ret < 0 ? ret : result(fsconfig(context, CMD_RECONFIGURE, NULL, NULL, 0)));
 }
 
@@ -167,26 +162,6 @@ static int no_foreign_mounts(const struct caller *caller, const struct place *tr
 	return !table || fclose(table) < 0 ? -EBUSY : ret;
 }
 
-/* umount2(2) steps from where the path leads, a covered directory say, up to the topmost mount there. For us only a name does that, so it
- * is walked by the one it has now, and counts if that leads to the same parent. */
-static int topmost(int fd)
-{
-	cleanup_fd int top = -1, above_top = -1, above = openat(fd, "..", O_PATH | O_CLOEXEC);
-	char link[40], path[PATH_MAX];
-	struct place one, other;
-	ssize_t n;
-
-	snprintf(link, sizeof(link), "self/fd/%d", fd);
-	n = readlinkat(eci.proc, link, path, sizeof(path) - 1);
-	path[n < 0 ? 0 : n] = 0;
-	top = *path == '/' ? open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC) : -1;
-	above_top = top < 0 ? -1 : openat(top, "..", O_PATH | O_CLOEXEC);
-	if (above < 0 || above_top < 0 || eci_place(above, &one) < 0 || eci_place(above_top, &other) < 0 || one.mount_id != other.mount_id)
-		return fd;
-	close(fd);
-	return steal_fd(&top);
-}
-
 static int umount_tree(struct action *action, int target, const struct place *place)
 {
 	int flags = (int)action->request->flags, ret;
@@ -196,9 +171,19 @@ static int umount_tree(struct action *action, int target, const struct place *pl
 			return -EBUSY;
 	ret = no_foreign_mounts(action->caller, place);
 	if (ret == 0)
-		ret = eci_id_valid(action->caller->notify, action->caller->id);
+		ret = eci_ask(action->caller, -1);
 	/* Lazily: its locked children would make it busy for ever. */
 	return ret < 0 ? ret : fchdir(target) < 0 ? -errno : result(umount2(".", flags | MNT_DETACH));
+}
+
+/* A new mount of a file system whose name an admin's rule has judged: of the copies, on what the path led to. Relative layers of an overlay
+ * are not for here: we stand on the target. */
+static int mount_new(const struct action *action, int target)
+{
+	int ret = eci_ask(action->caller, -1);
+
+	return ret < 0 ? ret : fchdir(target) < 0 ? -errno : result(mount(action->strings[1][0], ".", action->strings[1][1],
+									   (unsigned long)action->request->flags, action->strings[0][1]));
 }
 
 int eci_act_on_tree(void *opaque)
@@ -208,12 +193,16 @@ int eci_act_on_tree(void *opaque)
 	enum tree_kind kind = TREES;
 	struct place place;
 	uint64_t nofollow = action->op == OP_UMOUNT_TREE ? UMOUNT_NOFOLLOW : action->op == OP_SET_ATTRIBUTES ? AT_SYMLINK_NOFOLLOW : 0;
-	int ret = eci_become(action->caller);
+	int top, ret = eci_become(action->caller);
 
 	if (ret == 0)
 		ret = target = eci_walk(action->caller, action->strings[0][0], !(action->request->flags & nofollow));
-	if (ret >= 0 && action->op == OP_UMOUNT_TREE)
-		target = topmost(steal_fd(&target));
+	if (action->op == OP_MOUNT_NEW)
+		return ret < 0 ? ret : mount_new(action, target);
+	if (ret >= 0 && action->op == OP_UMOUNT_TREE && fchdir(target) == 0 && (top = eci_top(0)) >= 0) {
+		close(target);
+		target = top;
+	}
 	if (ret >= 0)
 		ret = eci_place(target, &place);
 	if (ret >= 0 && place.mount_root && place.directory)

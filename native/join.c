@@ -5,18 +5,15 @@
  * We wait on a futex with a deadline, and not by CLONE_VFORK: a walk through a FUSE of the container may hang in the kernel, where even
  * SIGKILL waits for that server. Such a child is killed and left: it never runs an instruction of ours again, and its slot, stack and
  * all, stays taken until the kernel clears it. With all slots taken so, further work answers EIO.
+ * A child that becomes a caller, and so may hang, first takes a file table of its own and closes the listener in it: else that would outlive
+ * us and our supervisor, and trapped calls would hang. What it needs of the listener, and of our table, it asks us for (eci_ask).
  */
 #include <linux/capability.h>
 #include <linux/futex.h>
-#include <linux/seccomp.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
-#include <sys/prctl.h>
-#include <sys/syscall.h>
 #include <time.h>
 
 #include "mounter.h"
@@ -29,8 +26,10 @@ static struct slot {
 	void *arg;
 	int result;
 	uint32_t go, done;	/* futexes */
+	const struct caller *asks;	/* done means: eci_ask, for `asked` */
+	int asked;
 	int tid;		/* cleared by the kernel when the child has left our memory: then the slot is free */
-} slots[SLOTS], *ready;
+} slots[SLOTS], *ready, *running;
 static pid_t mounter;
 
 static int64_t now_ms(void)
@@ -77,6 +76,9 @@ static int child(void *opaque)
 	if ((parent && parent != mounter) || !wait_set(&slot->go, parent ? -1 : DEADLINE_MS))
 		return 0;
 	slot->result = slot->run(slot->arg);
+	/* What is open here would make a mount busy for a call that the kernel goes on with, and so would the directory we stand in. */
+	if (close_range(0, ~0U, CLOSE_RANGE_UNSHARE) < 0 || chdir("/") < 0)
+		slot->result = -EIO;
 	set(&slot->done);
 	return 0;
 }
@@ -91,6 +93,7 @@ static struct slot *spawn(void)
 		if (__atomic_load_n(&slot->tid, __ATOMIC_ACQUIRE))
 			continue;
 		slot->go = slot->done = 0;
+		slot->asks = NULL;
 		return clone(child, slot->stack + STACK, flags, slot, &slot->tid, NULL, &slot->tid) < 0 ? NULL : slot;
 	}
 	return NULL;
@@ -104,6 +107,27 @@ static void end(struct slot *slot)
 	if (pidfd >= 0 && __atomic_load_n(&slot->tid, __ATOMIC_ACQUIRE))
 		syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
 	wait_set(&slot->done, KILLED_MS);
+}
+
+/* In a child that has become `caller`: 0 if the notification stands, or the number that the descriptor `fd` of the child gets in the
+ * mounter's table. -errno. */
+int eci_ask(const struct caller *caller, int fd)
+{
+	struct slot *slot = running;
+
+	slot->asks = caller;
+	slot->asked = fd;
+	slot->go = 0;
+	set(&slot->done);
+	wait_set(&slot->go, -1);
+	return slot->result;
+}
+
+static int asked(const struct caller *caller, int child, int fd)
+{
+	cleanup_fd int pidfd = fd < 0 ? -1 : (int)syscall(SYS_pidfd_open, child, 0);
+
+	return fd < 0 ? eci_id_valid(caller->notify, caller->id) : result(syscall(SYS_pidfd_getfd, pidfd, fd, 0));
 }
 
 void eci_child_ready(void)
@@ -124,16 +148,16 @@ int eci_in_child(int (*run)(void *arg), void *arg, bool newborn)
 		ready = NULL;
 	slot->run = run;
 	slot->arg = arg;
-	set(&slot->go);
-	if (wait_set(&slot->done, DEADLINE_MS))
-		return slot->result;
+	running = slot;
+	for (set(&slot->go); wait_set(&slot->done, DEADLINE_MS); set(&slot->go)) {
+		if (!slot->asks)
+			return slot->result;
+		slot->done = 0;
+		slot->result = asked(slot->asks, slot->tid, slot->asked);
+		slot->asks = NULL;
+	}
 	end(slot);
 	return -EIO;
-}
-
-int eci_id_valid(int notify, uint64_t id)
-{
-	return result(ioctl(notify, SECCOMP_IOCTL_NOTIF_ID_VALID, &id));
 }
 
 /* Opens those of a task's namespaces that `which` has the bit 1 << NS_* of. */
@@ -183,17 +207,6 @@ static int read_status(struct caller *caller)
 	return 0;
 }
 
-/* -EACCES for a caller under an LSM label that is not ours: its profile may say `deny mount`, and the kernel would ask ours. */
-static int same_label(const struct caller *caller)
-{
-	cleanup_fd int fd = eci.spare.label[0] ? openat(caller->proc, "attr/current", O_RDONLY | O_CLOEXEC) : -1;
-	char label[sizeof(eci.spare.label)] = "";
-
-	if (!eci.spare.label[0])
-		return 0;
-	return fd < 0 || read(fd, label, sizeof(label) - 1) < 0 || strcmp(label, eci.spare.label) ? -EACCES : 0;
-}
-
 /* Takes hold of the blocked thread: look first, then ask whether the notification still stands. -ENOENT: it is gone. */
 int eci_look(struct caller *caller, unsigned int which)
 {
@@ -208,7 +221,7 @@ int eci_look(struct caller *caller, unsigned int which)
 	caller->cwd = openat(caller->proc, "cwd", O_PATH | O_CLOEXEC);
 	if (caller->root < 0 || caller->cwd < 0 || read_status(caller) < 0)
 		return -ENOENT;
-	ret = same_label(caller);
+	ret = eci_same_label(caller->proc, eci.spare.label) ? 0 : -EACCES;
 	return eci_id_valid(caller->notify, caller->id) < 0 ? -ENOENT : ret;
 }
 
@@ -230,6 +243,8 @@ int eci_become(const struct caller *caller)
 	struct __user_cap_data_struct caps[2] = { { .effective = (uint32_t)caller->caps, .permitted = (uint32_t)caller->caps },
 						  { .effective = (uint32_t)(caller->caps >> 32), .permitted = (uint32_t)(caller->caps >> 32) } };
 
+	if (unshare(CLONE_FILES) < 0 || close(caller->notify) < 0 || close(eci.socket) < 0)
+		return -errno;
 	/* The files below /proc/sys/net are those of who looks. Before the rest: the caller needs no right to join where it is. */
 	if (setns(caller->ns[NS_NET], CLONE_NEWNET) < 0)
 		return -errno;

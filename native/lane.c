@@ -11,26 +11,22 @@
  *
  * Once, not twice: a signal voids a notification, and the call comes again. Where SEND says so the tree is taken off again. But a signal
  * that wakes the caller just when SEND takes the filter's lock makes SEND succeed and the call come again all the same (seen in one
- * answer of 200 at 10 kHz, without WAIT_KILLABLE_RECV). So a call that is the last one again, on the tree of the last one, has been done.
+ * answer of 200 at 10 kHz, without WAIT_KILLABLE_RECV). So a call that is its thread's last one again, on the tree of that, has been done.
+ * The mounter answers by SEND too: a call that was its goes there again, and it is told which mount was made by the one before.
  */
-#include "eci.h"
-
 #include <linux/capability.h>
 #include <linux/nsfs.h>
-#include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "mounter.h"
 
 enum { NEEDED = 1 << CAP_SYS_ADMIN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH };
 enum { ATTRIBUTES = MS_NOSUID | MS_NODEV | MS_NOEXEC, FLAGS = ATTRIBUTES | MS_SILENT | MS_RELATIME };
-enum { SAME_NS = 1000000000, MNT_ID_UNIQUE = 0x4000 /* 6.8 */ };
+enum { SAME_NS = 1000000000 };
 
 int eci_lane_open(struct eci_lane *lane, int fd)
 {
@@ -107,15 +103,6 @@ static bool same_namespace(int proc, const char *path, uint64_t inode)
 	return number && strtoull(number + 1, NULL, 10) == inode;
 }
 
-/* A profile of the caller's may say `deny mount`, and the kernel would ask ours. */
-static bool same_label(int proc, const char *ours)
-{
-	cleanup_fd int fd = *ours ? openat(proc, "attr/current", O_RDONLY | O_CLOEXEC) : -1;
-	char label[sizeof(((struct spare *)0)->label)] = "";
-
-	return !*ours || (fd >= 0 && read(fd, label, sizeof(label) - 1) > 0 && !strcmp(label, ours));
-}
-
 /* The thread's mount namespace, if the container's user namespace owns it. The container's own, which the mounter holds too, is kept. */
 static bool enterable(struct eci_lane *lane, int proc, int *mnt)
 {
@@ -149,24 +136,21 @@ static bool look(struct eci_lane *lane, uint32_t tid, int *root, int *mnt)
 	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (proc < 0 || fstat(proc, &st) < 0 || syscall(SYS_capget, &header, caps) < 0 || (caps[0].effective & NEEDED) != NEEDED ||
 	    !same_namespace(proc, "ns/user", lane->whose.ns[NS_USER]) || !same_namespace(proc, "ns/pid", lane->whose.ns[NS_PID]) ||
-	    !same_namespace(proc, "ns/net", lane->whose.ns[NS_NET]) || !same_label(proc, lane->whose.label) || !enterable(lane, proc, mnt))
+	    !same_namespace(proc, "ns/net", lane->whose.ns[NS_NET]) || !eci_same_label(proc, lane->whose.label) || !enterable(lane, proc, mnt))
 		return false;
 	lane->uid = st.st_uid;
 	*root = openat(proc, "root", O_PATH | O_CLOEXEC);
 	return *root >= 0;
 }
 
-static bool place(int fd, struct statx *st)
+/* A thread that makes another call, or the same a second later, does not repeat the last one. */
+void eci_lane_moved_on(struct eci_lane *lane, const struct eci_call *call)
 {
-	return statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MNT_ID | MNT_ID_UNIQUE, st) == 0;
-}
+	struct made *made = &lane->made[call->tid % REMEMBERED];
 
-/* Whether the call is the last one again, and leads to the tree that it made. */
-static bool again(const struct eci_lane *lane, const struct eci_call *call, const struct statx *at)
-{
-	return lane->last.tid == call->tid && lane->last.ip == call->ip && !memcmp(lane->last.args, call->args, sizeof(call->args)) &&
-	       call->received_ns - lane->last.received_ns < SAME_NS && at->stx_attributes & STATX_ATTR_MOUNT_ROOT &&
-	       at->stx_mnt_id == lane->last.mount_id;
+	if (made->tid == call->tid && (made->ip != call->ip || memcmp(made->args, call->args, sizeof(call->args)) ||
+				       call->received_ns - made->received_ns >= SAME_NS))
+		made->tid = 0;
 }
 
 /* MOUNT_ATTR_* are the same bits, and what is set here the caller may undo. */
@@ -186,42 +170,41 @@ static int attach_and_answer(int notify_fd, const struct eci_call *call, int tre
 		return 0;
 	if (eci_answer(notify_fd, call->id, 0) == 0)
 		return 1;
-	if (fchdir(tree) == 0)
-		umount2(".", MNT_DETACH);
+	eci_take_off(tree);
 	return -ENOENT;
 }
 
 /* 1: mounted, and the caller knows. -ENOENT: it is gone, and nothing is mounted. 0: not the usual call, or one that would fail. */
-int eci_lane_mount(struct eci_lane *lane, int notify_fd, const struct eci_call *call)
+int eci_lane_mount(struct eci_lane *lane, int notify_fd, struct eci_call *call)
 {
-	struct open_how how = { .flags = O_PATH | O_DIRECTORY | O_CLOEXEC,
-				.resolve = RESOLVE_IN_ROOT | RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS };
+	struct made *made = &lane->made[call->tid % REMEMBERED];
+	bool repeated = made->tid == call->tid;
 	const char *target = usual(call);
 	cleanup_fd int root = -1, mnt = -1, at = -1, tree = -1;
-	struct statx st;
 	int ret;
 
-	if (lane->fd < 0 || !target || !take(lane) || !look(lane, call->tid, &root, &mnt))
+	call->made = repeated ? made->mount_id : 0;
+	if (repeated && !call->made)
 		return 0;
-	at = (int)syscall(SYS_openat2, root, target, &how, sizeof(how));
-	if (at < 0 || !place(at, &st))
+	*made = (struct made){ .ip = call->ip, .received_ns = call->received_ns, .tid = call->tid };
+	memcpy(made->args, call->args, sizeof(call->args));
+	if (lane->fd < 0 || call->held || !target || !(repeated || take(lane)) || !look(lane, call->tid, &root, &mnt))
 		return 0;
-	if (again(lane, call, &st))
+	at = eci_open_below(root, target, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS);
+	if (at >= 0 && repeated && eci_mount_id(at) == call->made) {
+		made->mount_id = call->made;
 		return eci_answer(notify_fd, call->id, 0) < 0 ? -ENOENT : 1;
-	if (eci_id_valid(notify_fd, call->id) < 0)
-		return -ENOENT;
+	}
+	if (at < 0 || !take(lane))
+		return 0;
 	tree = steal_fd(&lane->tree);
 	if (setns(mnt < 0 ? lane->mnt : mnt, CLONE_NEWNS) < 0)
 		return 0;
-	ret = attach_and_answer(notify_fd, call, tree, at);
+	ret = eci_id_valid(notify_fd, call->id) < 0 ? -ENOENT : attach_and_answer(notify_fd, call, tree, at);
 	if (setns(lane->home, CLONE_NEWNS) < 0)
 		_exit(1);	/* every path would be the container's */
-	if (ret <= 0)
-		return ret;
-	lane->last.tid = place(tree, &st) ? call->tid : 0;
-	lane->last.mount_id = st.stx_mnt_id;
-	lane->last.received_ns = call->received_ns;
-	lane->last.ip = call->ip;
-	memcpy(lane->last.args, call->args, sizeof(call->args));
-	return 1;
+	made->mount_id = ret > 0 ? eci_mount_id(tree) : 0;
+	if (ret < 0)
+		made->tid = 0;
+	return ret;
 }

@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+enum { REMEMBERED = 16 };
+
 /* What goes along with a tree: whose it is. */
 struct spare {
 	uint64_t ns[4];		/* inodes of the container's: of user, mount, pid and network */
@@ -20,16 +22,17 @@ struct eci_lane {
 	bool unprivileged;	/* our access to files is container root's */
 	uint32_t uid;		/* the last caller's */
 	struct spare whose;
-	struct {		/* the last mount that was done */
+	struct made {		/* a thread's last mount; mount_id 0: the mounter was asked for it */
 		uint64_t ip, args[6], received_ns, mount_id;
 		uint32_t tid;
-	} last;
+	} made[REMEMBERED];	/* by its number */
 };
 
 struct eci_call;
 int eci_lane_open(struct eci_lane *lane, int fd);
 void eci_lane_close(struct eci_lane *lane);
-int eci_lane_mount(struct eci_lane *lane, int notify_fd, const struct eci_call *call);
+void eci_lane_moved_on(struct eci_lane *lane, const struct eci_call *call);
+int eci_lane_mount(struct eci_lane *lane, int notify_fd, struct eci_call *call);
 void eci_lane_rest(struct eci_lane *lane);
 
 #endif

@@ -5,16 +5,11 @@
  */
 #include <linux/securebits.h>
 #include <poll.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "mounter.h"
 
@@ -227,7 +222,7 @@ static int carry_out(const struct packet *packet, struct reply *reply)
 		if (!request->count || packet->fd < 0 || !request->pid || packet->what[0] < OP_MOUNT_TREE || packet->what[0] >= OPERATIONS ||
 		    (packet->what[0] == OP_MOUNT_NEW && request->count != 2))
 			return -EBADMSG;
-		eci_emulate(request, packet->fd, packet->what, strings, reply);
+		eci_emulate(request, packet->fd, packet->what[0], strings, reply);
 		return reply->error;
 	}
 	return -EBADMSG;
@@ -280,7 +275,7 @@ static int offer(int lane)
 	int contexts[BATCH], trees[BATCH], sent = 0, ret;
 
 	for (int i = 0; i < BATCH; i++)
-		contexts[i] = eci.spare.root ? eci_context(TREE_PROC, eci.ns, NULL, NULL, 0) : -1;
+		contexts[i] = eci.spare.root ? eci_context(TREE_PROC, eci.ns, NULL, "") : -1;
 	ret = eci_trees_of(contexts, BATCH, 0, eci.ns[NS_NET], trees);
 	for (int i = 0; i < BATCH; i++)
 		eci_close(&contexts[i]);
@@ -331,6 +326,7 @@ int main(int argc, char **argv)
 	umask(0);
 	must(socket >= 0 && nodes >= 0 && fcntl(socket, F_SETFD, FD_CLOEXEC) == 0 && fcntl(lane, F_SETFD, FD_CLOEXEC) == 0,
 	     "usage: eci-mounter SOCKET LANE NODES");
+	eci.socket = socket;
 	make_home(nodes);
 	make_stage(argc > 4 && !strcmp(argv[4], "without-pidns"));
 	must(send(socket, &(struct reply){ 0 }, sizeof(struct reply), MSG_NOSIGNAL) == sizeof(struct reply), "ready");

@@ -6,19 +6,19 @@
  *   who has CAP_SYS_ADMIN there can find it by NS_MNT_GET_NEXT (6.12) and enter it. So what is copied (the stage) holds a bare tmpfs and
  *   the tree being built, never our own procfs or the FUSE mount as a whole: those are in another namespace (home).
  * - Both are owned by the initial user namespace, which is what allows a fresh procfs there at all (mount_too_revealing).
- * - The children share our memory and file table: a descriptor made by one is ours, and nothing needs passing.
+ * - The children share our memory, and our file table until they become somebody else: a descriptor made before is ours.
  */
 #ifndef ECI_MOUNTER_H
 #define ECI_MOUNTER_H
 
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <linux/openat2.h>
 #include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <unistd.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 
+#include "eci.h"
 #include "lane.h"
 
 enum { MAX_ENTRIES = 1024, MAX_GROUPS = 1024, MAX_LEVELS = 33 /* MAX_PID_NS_LEVEL + 1 */ };
@@ -47,6 +47,43 @@ static inline int result(long ret)
 	return ret < 0 ? -errno : (int)ret;
 }
 
+static inline int eci_open_below(int dir, const char *path, uint64_t flags, uint64_t resolve)
+{
+	struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = resolve };
+
+	return result(syscall(SYS_openat2, dir, path, &how, sizeof(how)));
+}
+
+/* The number of the mount that fd is the root of, used once where the kernel has such (6.8); 0 if it is the root of none. */
+static inline uint64_t eci_mount_id(int fd)
+{
+	struct statx st;
+	int ret = statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT, STATX_MNT_ID | 0x4000 /* MNT_ID_UNIQUE */, &st);
+
+	return ret == 0 && st.stx_attributes & STATX_ATTR_MOUNT_ROOT ? st.stx_mnt_id : 0;
+}
+
+/* What is mounted on top of the directory we stand in, which is where umount2(2) would step up to: for us only a name does that, so it is
+ * the one the place has now. */
+static inline int eci_top(uint64_t resolve)
+{
+	char path[PATH_MAX];
+
+	return syscall(SYS_getcwd, path, sizeof(path)) < 0 ? -errno : eci_open_below(AT_FDCWD, path, O_PATH, resolve | RESOLVE_NO_SYMLINKS);
+}
+
+/* Takes off again what was mounted, from within its mount namespace. No call takes a mount away from under another: if somebody has put one
+ * there meanwhile, ours stays below it. */
+static inline int eci_take_off(int tree)
+{
+	int ret = result(fchdir(tree));
+	cleanup_fd int top = ret < 0 ? -1 : eci_top(RESOLVE_CACHED);
+
+	if (ret < 0 || (top >= 0 && eci_mount_id(top) != eci_mount_id(tree)))
+		return ret < 0 ? ret : -EBUSY;
+	return result(umount2(".", MNT_DETACH));
+}
+
 /* ---- One packet from Python: a header and `count` records. mounts/wire.py says the same; both check the sizes. ---- */
 
 enum request_kind { REQUEST_PLAN = 1, REQUEST_CONTAINER, REQUEST_SYSCTLS, REQUEST_ATTACH, REQUEST_PROVE, REQUEST_EMULATE };
@@ -54,9 +91,7 @@ enum tree_kind { TREE_PROC, TREE_SYSFS, TREES };
 /* A tunable is a node of the other FUSE superblock, and no more than a node once it is open. */
 enum cover { COVER_READONLY = 1, COVER_NODE, COVER_MASK, COVER_SELF, COVER_TUNABLE };
 enum operation { OP_MOUNT_TREE = 1, OP_REMOUNT_BIND, OP_REMOUNT_SUPERBLOCK, OP_UMOUNT_TREE, OP_BIND, OP_OPEN_TREE, OP_SET_ATTRIBUTES,
-		 OP_RECONFIGURE, OP_FSOPEN, OP_FSMOUNT, OP_MOUNT_NEW, OP_RESOLVE, OP_MOVE, OP_MAKE_NODE, OPERATIONS };
-/* Where OP_RESOLVE puts what the records 1, 2 ... lead to, until the next request but the one for the same call. */
-enum { HELD = 512, HELD_LAST = HELD + 399, FOLLOW = 1, OF_CALLER = 2 /* times a descriptor of its, from 1 on */ };
+		 OP_RECONFIGURE, OP_FSOPEN, OP_FSMOUNT, OP_MOUNT_NEW, OPERATIONS };
 enum { REPLY_NOT_TREE = 1, REPLY_UNDONE = 2 };
 
 struct request {
@@ -64,8 +99,8 @@ struct request {
 	uint64_t id, flags;
 	uint32_t pid, count;
 	int32_t fd;			/* of the caller: a context, or the directory of a path; below 0: none */
-	uint32_t held;			/* paths are numbers of what is held, nothing is handed back; above 1: 1 + errno, the answer */
-	uint64_t set, clear, propagation;	/* struct mount_attr; fsmount(2) has a set */
+	uint32_t unused;
+	uint64_t set, clear, propagation;	/* struct mount_attr; fsmount(2) has a set; of a mount it is what the same call made before */
 };
 
 /* Followed by both strings, each with its NUL, which the lengths count. `what` is an enum cover or an enum operation. */
@@ -76,9 +111,10 @@ struct record {
 struct reply {
 	int32_t error;			/* 0 or -errno */
 	uint32_t flags, uid, pid;	/* of the caller: host ids */
+	uint64_t mount_id;		/* of what a mount has made, also if the same call did so before; or 0 */
 	char what[48];			/* what the error is about */
 };
-_Static_assert(sizeof(struct request) == 64 && sizeof(struct record) == 12 && sizeof(struct reply) == 64, "mounts/wire.py");
+_Static_assert(sizeof(struct request) == 64 && sizeof(struct record) == 12 && sizeof(struct reply) == 72, "mounts/wire.py");
 
 /* ---- State ---- */
 
@@ -100,7 +136,7 @@ extern struct mounter {
 	int ns[NAMESPACES], init, init_root;	/* of the container; O_PATH of /proc/INIT and of its root */
 	struct place { uint64_t mount_id, dev; bool mount_root, directory, regular; } first[TREES];
 	int home, stage, home_pid, home_net;	/* namespaces of ours */
-	int proc, nodes;			/* O_PATH of our procfs and of the directory of the FUSE mounts */
+	int proc, nodes, socket;		/* O_PATH of our procfs and of the directory of the FUSE mounts; the supervisor */
 	uint64_t nodes_dev, tunables_dev, masks_dev;
 	bool has_pidns;				/* procfs takes pidns= */
 	struct spare spare;
@@ -114,7 +150,7 @@ struct caller {
 	int ngroups, levels;					/* of pid namespaces, from ours down to its own */
 	uint32_t tgid_in[MAX_LEVELS], tid_in[MAX_LEVELS];
 	int own_nr, own_fd;					/* the last of its descriptors that a path led to, taken by us */
-	bool own_thread, held;
+	bool own_thread;
 };
 
 typedef const char *const (*strings_t)[2];
@@ -126,7 +162,6 @@ struct action {
 	const struct request *request;
 	enum operation op;
 	strings_t strings;
-	const uint32_t *what;	/* of OP_RESOLVE */
 	size_t count;
 	int tree;		/* detached, or why there is none */
 	int out;		/* what the caller is given */
@@ -135,19 +170,22 @@ struct action {
 	bool attached, not_tree, given;
 };
 
+/* notify.c, beside what eci.h has */
+bool eci_same_label(int proc, const char *ours);
+
 /* join.c: children, and who they become */
 int eci_in_child(int (*run)(void *arg), void *arg, bool newborn);
+int eci_ask(const struct caller *caller, int fd);
 void eci_child_ready(void);
 int eci_open_namespaces(int proc, int *ns, unsigned int which);
 int eci_look(struct caller *caller, unsigned int which);
 void eci_forget(struct caller *caller);
-int eci_id_valid(int notify, uint64_t id);
 int eci_become(const struct caller *caller);
 
 /* tree.c: superblocks, the stage, locks */
 enum { BATCH = 4 };
-int eci_tree(enum tree_kind kind, const struct caller *caller, strings_t options, int count, uint64_t attributes);
-int eci_context(enum tree_kind kind, const int *ns, const struct caller *as, strings_t options, int count);
+int eci_tree(enum tree_kind kind, const struct caller *caller, const char *options, uint64_t attributes);
+int eci_context(enum tree_kind kind, const int *ns, const struct caller *as, const char *options);
 int eci_trees_of(const int *contexts, int count, uint64_t attributes, int net, int *trees);
 int eci_tree_of(int context, uint64_t attributes, int net);
 int eci_attributes(int mount, const char *path, uint64_t set, uint64_t clear, unsigned int at_flags);
@@ -163,7 +201,6 @@ int eci_prove(struct reply *reply);
 enum { WANT_OWN_FD = 4096, WANT_NETWORK, OTHER_NETWORKS = 2 };
 int eci_walk(struct caller *caller, const char *path, bool follow);
 int eci_place(int fd, struct place *place);
-int eci_open_below(int dir, const char *path, uint64_t flags, uint64_t resolve);
 
 /* existing.c, copies.c, for children: 0 or -errno, or nothing was done and it is no tree; take_context, kind: what they are called for */
 int eci_act_on_tree(void *action);
@@ -179,6 +216,6 @@ int eci_give(struct action *action);
 
 /* emulate.c */
 int eci_set_flags(int tree, uint64_t attributes);
-void eci_emulate(const struct request *request, int notify, const uint32_t *what, strings_t strings, struct reply *reply);
+void eci_emulate(const struct request *request, int notify, enum operation op, strings_t strings, struct reply *reply);
 
 #endif

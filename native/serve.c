@@ -23,7 +23,6 @@
 #define END_SIGNAL (SIGRTMIN + 5)
 #define STACK_BYTES (128u << 10)
 #define SECOND_NS 1000000000ull
-#define STUCK_NS SECOND_NS
 #define WAIT_STEP_NS 1000000	/* a tenth of a second in all */
 #define WAIT_STEPS 100
 #define BURST_NS 200000u	/* calls that follow each other faster are a burst */
@@ -43,6 +42,7 @@ struct eci_server {
 	_Atomic uint64_t reading_id;
 	_Atomic uint64_t answered, asked, failed, lost;
 	struct eci_queue queue;
+	_Atomic uint32_t in_hand[ECI_QUEUE];	/* whose mounts Python has in hand, by the thread's number; of two with one place the later */
 	struct eci_call hand;		/* the call in hand */
 };
 
@@ -92,11 +92,11 @@ static void answer(struct eci_server *server, const struct eci_call *call, enum 
 /* Has Python look in a second, at most once a second. */
 static void watch_read(struct eci_server *server, const struct eci_call *call)
 {
-	struct itimerspec second = { .it_value = { .tv_sec = STUCK_NS / SECOND_NS } };
+	struct itimerspec second = { .it_value = { .tv_sec = 1 } };
 
 	if (call->received_ns >= server->timer_ns) {
 		timerfd_settime(server->timer_fd, 0, &second, NULL);
-		server->timer_ns = call->received_ns + STUCK_NS;
+		server->timer_ns = call->received_ns + SECOND_NS;
 	}
 	atomic_store(&server->reading_id, call->id);
 }
@@ -184,17 +184,18 @@ static void ask(struct eci_server *server, struct eci_call *call, const struct e
 
 	read_texts(server, call, row->reads, row->pages, row->structs);
 	ret = enqueue(server, call);
-	if (ret == -EAGAIN) {
-		answer(server, call, ECI_FAILED, EIO);
-		return;
-	}
-	count(ret == 0 ? &server->asked : &server->lost);
-	if (ret == 0)
-		wake_python(server);
+	if (ret == -EAGAIN)
+		return answer(server, call, ECI_FAILED, EIO);
+	if (ret < 0)
+		return count(&server->lost);
+	count(&server->asked);
+	if (row->action == ECI_MOUNT)	/* Python may be done with it already: then the thread's next call goes there for nothing */
+		atomic_store(&server->in_hand[call->tid % ECI_QUEUE], call->tid);
+	wake_python(server);
 }
 
 /* Whether the call in hand was a mount that is done here. Attaching waits for the target's inode, which a FUSE server may withhold. */
-static int mounted(struct eci_server *server, const struct eci_call *call)
+static int mounted(struct eci_server *server, struct eci_call *call)
 {
 	int ret;
 
@@ -236,23 +237,22 @@ static void judge(struct eci_server *server, const struct seccomp_notif *notific
 	call->tid = notification->pid;
 	call->arch = notification->data.arch;
 	call->nr = notification->data.nr;
-	call->rule = -1;
-	call->text_count = 0;
-	for (int i = 0; i < 6; i++)
-		call->args[i] = notification->data.args[i];
+	call->made = call->text_count = 0;
+	call->held = atomic_load(&server->in_hand[call->tid % ECI_QUEUE]) == call->tid;
+	memcpy(call->args, notification->data.args, sizeof(call->args));
+	eci_lane_moved_on(&server->lane, call);
 	row = fitting_row(server, call);
-	if (row)
-		call->rule = row->rule;
+	call->rule = row ? row->rule : -1;
 	if (!row)
 		answer(server, call, ECI_FAILED, EIO);
-	else if (row->action == ECI_CONTINUE)
+	else if (row->action == ECI_CONTINUE && !call->held)	/* else Python continues it, in its turn */
 		answer(server, call, ECI_CONTINUED, 0);
-	else if (row->action == ECI_ASK || (row->action == ECI_MOUNT && !mounted(server, call)))
-		ask(server, call, row);
 	else if (row->action == ECI_SYSINFO)
 		tell_machine(server, call);
 	else if (row->action == ECI_ERRNO)
 		answer(server, call, ECI_DENIED, row->error);
+	else if (row->action != ECI_MOUNT || !mounted(server, call))
+		ask(server, call, row);
 	eci_flood_rest(&server->flood, call, row && row->action == ECI_ASK);
 }
 
@@ -349,6 +349,12 @@ int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_r
 int eci_serve_take(struct eci_server *server, struct eci_call *call)
 {
 	return eci_queue_take(&server->queue, call);
+}
+
+/* Nothing more will be done for a call that was taken. What its thread calls after a mount is held back until then. */
+void eci_serve_finished(struct eci_server *server, uint32_t tid)
+{
+	atomic_compare_exchange_strong(&server->in_hand[tid % ECI_QUEUE], &tid, 0);
 }
 
 /* How the thread has ended: 0 if the listener hung up or eci_serve_end said so, an errno; -1: it runs. */

@@ -1,43 +1,28 @@
-/* A caller: its notification, and its strings: bounded, each byte once, nothing believed that was not copied.
+/* A caller and its strings: bounded, each byte once, nothing believed that was not copied.
  *
  * process_vm_readv stops at the first page it cannot read, and a string may end right before one. So every piece ends with
  * its page: a hole only shortens what comes. One call reads the first piece of all strings, which is nearly always all.
  */
 #include "eci.h"
 
-#include <linux/seccomp.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 
 #define PAGE 4096u	/* of a caller: x86, and the smallest of arm64; a larger page is read in more pieces */
 
-int eci_id_valid(int notify_fd, uint64_t id)
-{
-	return ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &id) < 0 ? -errno : 0;
-}
-
 /* Effective uid as /proc/TID shows it; UINT32_MAX: gone. */
 uint32_t eci_caller_uid(uint32_t tid)
 {
-	char path[sizeof("/proc/4294967295")];
+	char path[sizeof("/proc/4294967295")], *start = path + sizeof(path) - 1;
 	struct stat status;
 
-	snprintf(path, sizeof(path), "/proc/%u", tid);
-	return stat(path, &status) < 0 ? UINT32_MAX : status.st_uid;
-}
-
-int eci_answer(int notify_fd, uint64_t id, int error)
-{
-	struct seccomp_notif_resp answer = { .id = id, .error = error < 0 ? 0 : -error,
-					     .flags = error < 0 ? SECCOMP_USER_NOTIF_FLAG_CONTINUE : 0 };
-	int ret;
-
+	*start = 0;
 	do
-		ret = ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &answer);
-	while (ret < 0 && errno == EINTR);	/* the ending signal, while it waited for the filter's lock */
-	return ret < 0 ? -errno : 0;
+		*--start = (char)('0' + tid % 10);
+	while (tid /= 10);
+	start = memcpy(start - 6, "/proc/", 6);
+	return stat(start, &status) < 0 ? UINT32_MAX : status.st_uid;
 }
 
 static size_t piece(const struct eci_read *read)

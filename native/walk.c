@@ -5,12 +5,10 @@
  * that succeeds went through none. On ENOENT, and on EACCES (its own /proc/N/fd may be closed to everybody else), the path is walked
  * component by component. A container has no procfs of our own pid namespace: create refuses the host's, and binds that carry one.
  */
-#include <linux/openat2.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
 #include "mounter.h"
@@ -23,13 +21,6 @@ struct walk {
 	int own;		/* it holds the caller's own descriptors: 1 its process's, 2 its thread's, which may be others */
 	char rest[2 * PATH_MAX];
 };
-
-int eci_open_below(int dir, const char *path, uint64_t flags, uint64_t resolve)
-{
-	struct open_how how = { .flags = flags | O_CLOEXEC, .resolve = resolve };
-
-	return result(syscall(SYS_openat2, dir, path, &how, sizeof(how)));
-}
 
 /* Without asking a FUSE server of the container for more than it has told already. */
 int eci_place(int fd, struct place *place)
@@ -44,11 +35,18 @@ int eci_place(int fd, struct place *place)
 	return 0;
 }
 
+static bool on_procfs(int fd)
+{
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+}
+
 static bool at_procfs_root(int fd)
 {
 	struct stat st;
 
-	return eci_kind(fd) == TREE_PROC && fstat(fd, &st) == 0 && st.st_ino == PROC_ROOT_INO;
+	return on_procfs(fd) && fstat(fd, &st) == 0 && st.st_ino == PROC_ROOT_INO;
 }
 
 /* Whether `line` of a status holds the caller's numbers, from `level` of the pid namespaces inwards. */
@@ -91,7 +89,7 @@ static int owner_of(const struct caller *caller, int at)
 {
 	char status[STATUS_MAX];
 
-	for (int level = eci_kind(at) == TREE_PROC && read_status(at, "status", status) ? 1 : caller->levels; level < caller->levels; level++)
+	for (int level = on_procfs(at) && read_status(at, "status", status) ? 1 : caller->levels; level < caller->levels; level++)
 		if (has_numbers(status, "\nNStgid:", caller, caller->tgid_in, level))
 			return has_numbers(status, "\nNSpid:", caller, caller->tgid_in, level) ? 1
 			       : has_numbers(status, "\nNSpid:", caller, caller->tid_in, level) ? 2 : 0;
@@ -116,7 +114,7 @@ static int follow(struct walk *walk, int fd, const char *name)
 	ssize_t n;
 
 	walk->own = 0;
-	if (!own && !root && eci_kind(fd) == TREE_PROC)	/* a magic link: the kernel follows it, and asks whether the caller may */
+	if (!own && !root && on_procfs(fd))	/* a magic link: the kernel follows it, and asks whether the caller may */
 		return move_to(walk, openat(walk->at, name, O_PATH | O_CLOEXEC));
 	if (own && !level)
 		return -ENOENT;
@@ -202,9 +200,9 @@ static int walk_slowly(struct walk *walk, bool follow_last)
 int eci_walk(struct caller *caller, const char *path, bool follow_last)
 {
 	struct walk walk = { .caller = caller };
-	int ret = caller->held ? result(fcntl(HELD + atoi(path), F_DUPFD_CLOEXEC, 0)) : eci_open_below(AT_FDCWD, path, (uint64_t)(O_PATH | (follow_last ? 0 : O_NOFOLLOW)), 0);
+	int ret = eci_open_below(AT_FDCWD, path, (uint64_t)(O_PATH | (follow_last ? 0 : O_NOFOLLOW)), 0);
 
-	if (caller->held || (ret != -ENOENT && ret != -EACCES) || !*path || strlen(path) >= PATH_MAX)
+	if ((ret != -ENOENT && ret != -EACCES) || !*path || strlen(path) >= PATH_MAX)
 		return ret;
 	walk.at = open(*path == '/' ? "/" : ".", O_PATH | O_CLOEXEC);
 	if (walk.at < 0)

@@ -3,6 +3,7 @@ import faulthandler
 import gc
 import importlib
 import os
+import resource
 import signal
 from collections.abc import Generator
 from pathlib import Path
@@ -22,6 +23,8 @@ DUMP_FD = pytest.StashKey[int]()
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"timeout(seconds): instead of {TIMEOUT_S:.0f}; all stacks are printed when it is over")
     config.stash[DUMP_FD] = os.dup(2)  # pytest captures 2 later on
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # shells come with 1024; a test holds thousands open at once
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -26,6 +26,11 @@ class Place:
     directory: bytes
     top: bytes
 
+    @property
+    def path(self) -> bytes:
+        """From the hierarchy's root; b"" is that itself."""
+        return self.directory.removeprefix(self.top)
+
     def ancestors(self) -> Iterator[bytes]:
         """The directory, its parent, and so on; the hierarchy's root only if it is the directory itself."""
         at = self.directory

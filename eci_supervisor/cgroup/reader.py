@@ -126,6 +126,12 @@ class Cgroups:
         place = self._places.get(controller, self._places.get(parse.UNIFIED))
         return None if place is None else self._by_place[place]
 
+    def unified(self) -> Group | None:
+        """The container's own directory in version 2. In a hybrid only some runtimes make one, by the path of the others."""
+        place, memory = self._places.get(parse.UNIFIED), self._places.get(b"memory")
+        own = place is not None and (memory is None or memory.version == 2 or place.path == memory.path != b"")
+        return self._by_place[place] if place is not None and own else None
+
     def close(self) -> None:
         for group in self._by_place.values():
             group.close()

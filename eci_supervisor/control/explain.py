@@ -21,7 +21,8 @@ ALLOW = {
     "socket.engine": "Set eci.dockerSocket.builds (builds run outside this runtime) or eci.dockerSocket.engineAdmin to true.",
     "socket.unknown": HARD + " The engine's API has no such endpoint that is known here.",
     "socket.body": HARD,
-    "socket.request": HARD + " The request is not what a docker client sends.",
+    "socket.request": HARD + " The request is not what a docker client sends. A body that is too large: eci.dockerSocket.maxBodyBytes.",
+    "socket.gone": "No rule refuses it: the engine has not answered. See that it runs, and that eci.dockerSocket.engine is its socket.",
     "settings.invalid": "Mend the settings file: `eci policy check` says all that is wrong with it.",
     "create.refused": HARD,
 }  # fmt: skip
@@ -70,7 +71,7 @@ def events(audit_dir: str) -> Iterator[dict[str, Any]]:
 def explained(event: dict[str, Any]) -> dict[str, str]:
     args = event.get("args") or {}
     where = str(args.get("settings", ""))
-    place = ":".join(part for part in (str(args.get("file", "")), str(args.get("line", ""))) if part) if args.get("line") else ""
+    place = ":".join(part for part in (str(args.get("file", "")), str(args.get("line", ""))) if part) if where else ""
     code = str(event.get("rule", ""))
     return {
         "id": str(event.get("id", "")), "time": str(event.get("time", "")), "code": code, "container": str(event.get("container", "")),

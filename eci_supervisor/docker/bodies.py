@@ -1,7 +1,8 @@
 """What a JSON body may ask of the engine: schemas as literals, and the walk that rebuilds a body from one. No I/O.
 
-A key is folded as the engine folds it and written as the schema has it; unknown keys are left out and told; absent, null and empty are
-one. A schema's entry is PASS, DROP, a nested schema, a list of such (one element), or a Check of the value.
+The engine takes a key in any case, and other letters for s and k; its clients write it as the schema has it, so that one that is a known
+key only when folded is malformed. Unknown keys are left out and told; absent, null and empty are one. A schema's entry is PASS, DROP, a
+nested schema, a list of such (one element), or a Check of the value.
 """
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from eci_supervisor.docker.strict_json import Json, folded
 from eci_supervisor.docker.target import MalformedRequest
 
 MAX_VALUE_SHOWN = 120
+NOTHING: Final[tuple[Json, ...]] = (None, "", [], {}, False, 0, [0, 0])  # what clients write into fields that they do not use
 
 
 class BodyRefused(ValueError):
@@ -27,7 +29,7 @@ class Asked:
 
     runtime: the name that the engine has for ours, "" where it is not forced; parent: the id of the container whose socket it is, "" for
     the gateway; ours: ids of containers by the name that the body uses, all under our runtime; None in a first walk, which finds in
-    `containers` the names to look up; dropped: JSON paths that were left out.
+    `containers` the names to look up; dropped: JSON paths that were left out, though they said something.
     """
 
     runtime: str
@@ -57,9 +59,12 @@ def rebuild(schema: Schema, body: object, asked: Asked, path: str = "") -> dict[
         where = f"{path}.{name or key}".lstrip(".")
         if folded(key) in seen:
             raise MalformedRequest(f"{where} stands twice")
+        if name is not None and name != key:
+            raise MalformedRequest(f"{where} is written {key!r}")
         seen.add(folded(key))
         if name is None or schema[name] == DROP:
-            asked.dropped.append(where)
+            if value not in NOTHING:
+                asked.dropped.append(where)
         elif value is not None:
             rebuilt[name] = _value(schema[name], value, where, asked)
     return rebuilt

@@ -10,9 +10,14 @@ from eci_supervisor.docker.head import Head
 from eci_supervisor.docker.route import NEWEST_MINOR, Body, Class, Route
 from eci_supervisor.docker.routes import find
 from eci_supervisor.docker.target import MalformedRequest, Target, UnsupportedVersion, parse
-from eci_supervisor.model.settings import Rights
+from eci_supervisor.model.settings import Policy, Rights
 
 PREFIX = "enhanced container isolation: "
+# JSON paths of the settings that refuse.
+IMAGES = "enhancedContainerIsolation.dockerSocketMount.imageList.images"
+BUILDS = "eci.dockerSocket.builds"
+ENGINE_ADMIN = "eci.dockerSocket.engineAdmin"
+MAX_BODY = "eci.dockerSocket.maxBodyBytes"
 MAX_TARGET_SHOWN = 1024
 
 
@@ -62,7 +67,7 @@ def decide(head: Head, rights: Rights) -> Permitted:
     _check_class(route, head, rights)
     listed = lists.refuses(rights.commands, route)
     if listed and not rights.learn:
-        raise _blocked("socket.command", head, f"the docker socket command list in {rights.file}")
+        raise _blocked("socket.command", head, f"the docker socket command list in {rights.file}", rights.commands.where)
     try:
         queries.check(route.method, route.path + (f"?{route.query}" if route.query else ""), target)
         _check_media(route, head)
@@ -82,7 +87,7 @@ def body_refused(error: BodyRefused) -> Refused:
 
 
 def too_large(limit: int) -> Refused:
-    return Refused(413, "socket.request", f"{PREFIX}malformed request: the body is larger than {limit} bytes")
+    return Refused(413, "socket.request", f"{PREFIX}malformed request: the body is larger than {limit} bytes", MAX_BODY)
 
 
 def shown(target: bytes) -> str:
@@ -92,14 +97,21 @@ def shown(target: bytes) -> str:
 
 def _check_class(route: Route, head: Head, rights: Rights) -> None:
     if Class.ELSEWHERE in route.classes and "image build" in route.blocked_by and not rights.builds:
-        raise _blocked("socket.engine", head, f"eci.dockerSocket.builds in {rights.file}")
+        raise _blocked("socket.engine", head, f"{BUILDS} in {rights.file}", BUILDS)
     elsewhere = Class.ELSEWHERE in route.classes and "image build" not in route.blocked_by
     if (elsewhere or Class.ADMIN in route.classes) and not rights.engine_admin:
-        raise _blocked("socket.engine", head, f"eci.dockerSocket.engineAdmin in {rights.file}")
+        raise _blocked("socket.engine", head, f"{ENGINE_ADMIN} in {rights.file}", ENGINE_ADMIN)
 
 
-def _blocked(code: str, head: Head, where: str) -> Refused:
-    return Refused(403, code, f'{PREFIX}docker command "{shown(head.target)}" is blocked; if you wish to allow it, configure {where}.')
+def lines(policy: Policy) -> dict[str, int]:
+    """Where in the settings file those stand that may refuse a request."""
+    lists = (policy.socket.commands.where, *(entry.commands.where for entry in policy.socket.entries))
+    return {where: policy.line(where) for where in (IMAGES, BUILDS, ENGINE_ADMIN, MAX_BODY, *lists) if policy.line(where)}
+
+
+def _blocked(code: str, head: Head, what: str, where: str) -> Refused:
+    sentence = f'{PREFIX}docker command "{shown(head.target)}" is blocked; if you wish to allow it, configure {what}.'
+    return Refused(403, code, sentence, where)
 
 
 def _check_media(route: Route, head: Head) -> None:

@@ -29,6 +29,7 @@ class Exchange:
         self._client, self._head, self._permitted, self._rights = client, head, permitted, rights
         self._targets = Targets(rights.engine, rights)
         self._failure: Refused | ClientGone | EngineGone | None = None
+        self.dropped: list[str] = []  # JSON paths of what the engine does not get
 
     async def run(self) -> bool:
         """Whether the client's connection can take another request."""
@@ -90,6 +91,7 @@ class Exchange:
         first = Asked(rights.runtime, rights.container)
         requests.rebuilt(route.method, route.path, body, first)
         ours = {name: await self._targets.container(name) for name in first.containers}
+        self.dropped = first.dropped
         return dumps(requests.rebuilt(route.method, route.path, body, Asked(rights.runtime, rights.container, ours)))
 
     async def _exchange(self, upstream: Upstream, target: bytes, body: bytes | None) -> bool:

@@ -13,6 +13,7 @@ from functools import partial
 
 import trio
 
+from eci_supervisor.docker.decision import lines
 from eci_supervisor.docker.relay import Relay
 from eci_supervisor.docker.witness import Witness
 from eci_supervisor.linux.sockets import listen_unix
@@ -64,7 +65,7 @@ def rights(policy: Policy, engine: str, *, forced: bool) -> Rights:
     runtime = rules.runtime if forced else ""
     return Rights(container="", engine=engine or rules.engine, runtime=runtime, image=Image("", "gateway"), entry="",
                   commands=rules.commands, builds=rules.builds, engine_admin=rules.engine_admin, max_body_bytes=rules.max_body_bytes,
-                  learn=policy.learn, file=policy.file)  # fmt: skip
+                  learn=policy.learn, file=policy.file, lines=lines(policy))  # fmt: skip
 
 
 def serve(address: Address, engine: str, policy: Callable[[], tuple[Policy, bool]], audit_dir: str) -> None:

@@ -14,7 +14,7 @@ from typing import Protocol
 import trio
 
 from eci_supervisor.docker.client import Client, ClientGone
-from eci_supervisor.docker.decision import PREFIX, Permitted, Refused, decide, shown
+from eci_supervisor.docker.decision import IMAGES, PREFIX, Permitted, Refused, decide, shown
 from eci_supervisor.docker.exchange import Exchange
 from eci_supervisor.docker.head import Head
 from eci_supervisor.docker.route import Class
@@ -23,6 +23,7 @@ from eci_supervisor.model.settings import Rights
 
 LOG = logging.getLogger(__name__)
 MOST_CLIENTS = 256
+MAX_DROPPED_SHOWN = 500
 NO_FILES_S = 0.1
 AUDITED = frozenset({Class.RUNS, Class.ELSEWHERE, Class.ADMIN, Class.SHOWS})
 
@@ -30,7 +31,7 @@ AUDITED = frozenset({Class.RUNS, Class.ELSEWHERE, Class.ADMIN, Class.SHOWS})
 class Journal(Protocol):
     """Where requests are recorded; the id stands at the end of a refusal's sentence."""
 
-    def request(self, rights: Rights | None, method: str, target: str, verdict: str, code: str, why: str) -> str: ...
+    def request(self, rights: Rights | None, method: str, target: str, verdict: str, code: str, why: str, where: str = "") -> str: ...
 
 
 class Relay:
@@ -39,11 +40,14 @@ class Relay:
     def __init__(self, rights: Callable[[], Awaitable[Rights | None]], journal: Journal) -> None:
         self._rights, self._journal = rights, journal
         self._places = trio.CapacityLimiter(MOST_CLIENTS)
+        self._idle: dict[Client, trio.CancelScope] = {}  # between two requests, or amid a head: the longest first
 
     async def run(self, listener: trio.SocketListener) -> None:
-        """Serves for ever; beyond MOST_CLIENTS at once, clients wait to be accepted."""
+        """Serves for ever. With MOST_CLIENTS at once, the one that has asked nothing for longest goes, else clients wait to be accepted."""
         async with trio.open_nursery() as nursery:
             while True:
+                if not self._places.available_tokens and self._idle:
+                    next(iter(self._idle.values())).cancel()
                 await self._places.acquire_on_behalf_of(place := object())
                 try:
                     stream = await listener.accept()
@@ -68,7 +72,7 @@ class Relay:
         while True:
             head, rights = None, None
             try:
-                head = await client.next_head()
+                head = await self._next_head(client)
                 if head is None:
                     return
                 rights = await self._rights()
@@ -78,20 +82,35 @@ class Relay:
                 await self._refuse(client, head, rights, refused)
                 return
 
+    async def _next_head(self, client: Client) -> Head | None:
+        with trio.CancelScope() as scope:
+            self._idle[client] = scope
+            try:
+                return await client.next_head()
+            finally:
+                del self._idle[client]
+        return None
+
     async def _request(self, client: Client, head: Head, rights: Rights | None) -> bool:
         """Whether the connection can take another request. Raises Refused."""
         if rights is None:
-            raise Refused(403, "socket.image", f"{PREFIX}docker socket mount denied: the image is no longer in the allowed list")
+            raise Refused(403, "socket.image", f"{PREFIX}docker socket mount denied: the image is no longer in the allowed list", IMAGES)
         permitted = decide(head, rights)
         self._record(head, permitted, rights)
+        exchange = Exchange(client, head, permitted, rights)
         try:
-            return await Exchange(client, head, permitted, rights).run()
+            return await exchange.run()
         except EngineGone as error:
             raise Refused(502, "socket.gone", f"{PREFIX}docker socket: {error}") from None
+        finally:
+            if exchange.dropped:
+                why = f"left out: {', '.join(exchange.dropped)[:MAX_DROPPED_SHOWN]}"
+                self._journal.request(rights, head.method, shown(head.target), "info", "socket.body", why)
 
     def _record(self, head: Head, permitted: Permitted, rights: Rights) -> None:
         if permitted.learned:
-            self._journal.request(rights, head.method, shown(head.target), "learn", "socket.command", "the command list refuses it")
+            self._journal.request(rights, head.method, shown(head.target), "learn", "socket.command", "the command list refuses it",
+                                  rights.commands.where)
         elif permitted.route.classes & AUDITED:
             self._journal.request(rights, head.method, shown(head.target), "continue", "", "the policy allows it")
 
@@ -99,5 +118,5 @@ class Relay:
         text = refused.text
         if refused.code:
             method, target = (head.method, shown(head.target)) if head is not None else ("", "")
-            text += f" [{self._journal.request(rights, method, target, 'deny', refused.code, refused.text)}]"
+            text += f" [{self._journal.request(rights, method, target, 'deny', refused.code, refused.text, refused.where)}]"
         await client.refuse(Refused(refused.status, refused.code, text))

@@ -3,6 +3,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from eci_supervisor.docker.decision import lines
 from eci_supervisor.docker.engine import Engine, EngineError
 from eci_supervisor.docker.registry import Registry
 from eci_supervisor.linux.paths import StateDir
@@ -125,4 +126,4 @@ def rights(container: str, policy: Policy, judged: Judgement) -> Rights:
         container=container, engine=socket.engine, runtime=socket.runtime, image=judged.image, entry=entry.key if entry and allowed else "",
         commands=entry.commands if entry and allowed else socket.commands, own_scope=bool(entry and allowed and entry.own_scope),
         gid=entry.gid if entry and allowed else 0, builds=socket.builds, engine_admin=socket.engine_admin,
-        max_body_bytes=socket.max_body_bytes, learn=policy.learn, file=policy.file)
+        max_body_bytes=socket.max_body_bytes, learn=policy.learn, file=policy.file, lines=lines(policy))

@@ -16,7 +16,7 @@ from eci_supervisor.forkserver import protocol
 from eci_supervisor.forkserver.protocol import Answer, Done, Failed, Listening, ProtocolError, Ready, Request
 from eci_supervisor.linux.paths import StateDir
 
-START_DEADLINE_S = 15.0
+START_DEADLINE_S = 60.0  # its death ends the wait at once; a machine may be slow
 ANSWER_DEADLINE_S = 15.0
 READY_FD = 3
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8",
@@ -160,6 +160,8 @@ def _connect_running(state_dir: StateDir) -> tuple[socket.socket, int]:
     if isinstance(answer, Done):
         return connection, answer.pid
     connection.close()
+    if isinstance(answer, Failed):
+        raise ForkServerError(answer.sentence)
     raise NoServerError(f"{state_dir.fork_socket}: the fork server answered {answer}")
 
 
@@ -180,8 +182,9 @@ def start(state_dir: StateDir, *arguments: str) -> None:
             said += more
     finally:
         os.close(read)
-    if said != b"ready\n":
-        sentence = said.decode("utf-8", "replace").strip() or "it died or did not answer in time; see `eci doctor`"
+    if not said.endswith(b"ready\n"):  # before it Python may have warned of something
+        lines = said.decode("utf-8", "replace").strip().splitlines()  # the last one of a traceback says it
+        sentence = lines[-1] if lines else f"it died, or was not ready within {START_DEADLINE_S:.0f} s; see {state_dir.fork_log}"
         raise ForkServerError(f"the fork server did not start: {protocol.one_line(sentence)}")
 
 
@@ -193,10 +196,11 @@ def _become_server(state_dir: StateDir, ready_fd: int, arguments: tuple[str, ...
             os._exit(0)
         null = os.open("/dev/null", os.O_RDWR)
         ready = fcntl.fcntl(ready_fd, fcntl.F_DUPFD, READY_FD + 1)
-        for fd in range(3):
-            os.dup2(null, fd)
-        os.dup2(ready, READY_FD)
+        for fd, what in enumerate((null, null, ready, ready)):  # what it says before it has its log is for its caller
+            os.dup2(what, fd)
         os.closerange(READY_FD + 1, os.sysconf("SC_OPEN_MAX"))
         os.execve(sys.executable, [sys.executable, "-I", "-c", PROGRAM, state_dir.path, *arguments], ENVIRONMENT)
+    except OSError as error:
+        os.write(READY_FD, f"{sys.executable}: {error.strerror}".encode())
     finally:
         os._exit(127)

@@ -11,7 +11,7 @@ from typing import Final
 
 from eci_supervisor.linux.dentries import drop_dentries
 from eci_supervisor.linux.fanotify import CloseWatch
-from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.linux.fds import OUT_OF_FDS, OwnedFd
 from eci_supervisor.linux.timer import Timer
 
 READS_A_DRAIN: Final = 16  # of 64 events each: the loop that calls us has other things to do
@@ -92,9 +92,10 @@ class Freshness:
         self._timer.close()
         self._watch.close()
 
-    def watch(self, key: str, engine_fd: OwnedFd, our_fd: OwnedFd) -> None:
+    def watch(self, key: str, engine_fd: OwnedFd, our_fd: OwnedFd, *, written: bool = False) -> None:
         """Takes over the roots (O_PATH will do) of the engine's overlay and of ours; drops the engine's names at once.
 
+        written: nobody has watched for a while, so that the engine may have written, too.
         Raises OSError; both are closed then. Who watches must forget: a held descriptor keeps an overlay alive after its engine's unmount.
         """
         self.forget(key)
@@ -106,7 +107,7 @@ class Freshness:
         except OSError:
             pair.close()
             raise
-        pair.touch(time.monotonic(), written=False)
+        pair.touch(time.monotonic(), written=written)
         self._pairs[key], self._devices[device] = pair, key
         self._set_timer()
 
@@ -141,8 +142,11 @@ class Freshness:
                 continue
             try:
                 pair.drop(now_s)
-            except OSError:
-                failed.append(key)
+            except OSError as error:
+                if error.errno in OUT_OF_FDS:
+                    pair.not_before_s = now_s + ROUND_S  # a drop takes one: it is still due
+                else:
+                    failed.append(key)
         for key in failed:
             self.forget(key)
         self._set_timer()

@@ -12,7 +12,7 @@ import sys
 from functools import partial
 
 from eci_supervisor import native
-from eci_supervisor.forkserver import namespace
+from eci_supervisor.forkserver import heritage, namespace
 from eci_supervisor.forkserver.client import READY_FD
 from eci_supervisor.forkserver.home import Home, hierarchies
 from eci_supervisor.forkserver.plug import plugs
@@ -43,7 +43,8 @@ def main() -> None:
     idle_s = float(sys.argv[2]) if len(sys.argv) > 2 else IDLE_S
     try:
         log = Log(state_dir.fork_log, fresh=True)
-        os.dup2(log.fileno(), 2)  # what Python says when it must end
+        os.dup2(log.fileno(), 2)  # what Python says when it must end; until now its caller reads that
+        found = [*heritage.left(state_dir, log.warning)]
         _leave_the_caller(state_dir, log)
         home = Home(hierarchies(_read("/proc/self/mountinfo")), log.warning)
         home.enter(os.getpid())
@@ -56,7 +57,9 @@ def main() -> None:
     pages, kept = _prepare(state_dir, log)
     os.write(ready.fileno(), b"ready\n")
     ready.close()
-    ForkServer(state_dir, listener, idle_s, home, Work(partial(supervise, pages=pages), create)).run()
+    server = ForkServer(state_dir, listener, idle_s, home, Work(partial(supervise, pages=pages), create), log.warning)
+    heritage.take_over(server.freshness, found, log.warning)
+    server.run()
     del kept  # not before: until here a child may be forked
 
 

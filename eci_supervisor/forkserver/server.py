@@ -5,6 +5,7 @@ supervisor that hangs) is done in a forked child as well. Nothing here reads a c
 """
 import os
 import selectors
+import signal
 import socket
 import time
 from collections.abc import Callable, Sequence
@@ -12,14 +13,13 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from eci_supervisor import VERSION
-from eci_supervisor.forkserver import protocol, reclaim
+from eci_supervisor.forkserver import heritage, protocol, reclaim
 from eci_supervisor.forkserver.freshness import Freshness
 from eci_supervisor.forkserver.home import Home
-from eci_supervisor.forkserver.peers import Child, Deferred, Lingering, Pending, answer, receive
+from eci_supervisor.forkserver.peers import Child, Deferred, Door, Lingering, Pending, answer, out_of_fds, receive
 from eci_supervisor.forkserver.protocol import Call, Done, Failed, OtherVersion, Ping, ProtocolError, Reclaim, Request, Spawn, Watch
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.paths import StateDir
-from eci_supervisor.linux.sockets import peer_credentials
 from eci_supervisor.model.state import container_key
 
 IDLE_S = 600.0
@@ -39,17 +39,21 @@ class Work:
 class ForkServer:
     """Listens, forks, reaps."""
 
-    def __init__(self, state_dir: StateDir, listener: socket.socket, idle_s: float, home: Home, work: Work) -> None:
+    def __init__(
+        self, state_dir: StateDir, listener: socket.socket, idle_s: float, home: Home, work: Work, warn: Callable[[str], None],
+    ) -> None:
+        """`warn` is told what is less than it should be."""
         self._state_dir = state_dir
-        self._listener = listener
+        self._door = Door(listener)
         self._idle_s = idle_s
         self._home = home
         self._work = work
+        self._warn = warn
         self._inode = _inode(state_dir.fork_socket)
         self._selector = selectors.DefaultSelector()
-        self._freshness = Freshness()
+        self.freshness = Freshness()
         self._selector.register(listener, selectors.EVENT_READ, None)
-        self._selector.register(self._freshness, selectors.EVENT_READ, self._freshness)
+        self._selector.register(self.freshness, selectors.EVENT_READ, self.freshness)
         self._children: dict[int, Child] = {}
         self._pending: dict[int, Pending] = {}
         self._deferred: dict[int, Deferred] = {}  # by the supervisor's pid
@@ -69,28 +73,28 @@ class ForkServer:
                     case Pending():
                         self._serve(what.connection)
                     case Freshness():
-                        what.drain()
+                        self._drain()
             self._expire()
 
+    def _drain(self) -> None:
+        for key in self.freshness.drain():
+            self._warn(f"{key}: the names that its overlays keep cannot be dropped any more: see docs/freshness.md")
+
     def _done(self) -> bool:
-        if self._children or len(self._freshness):
+        if self._children or len(self.freshness):
             return False
         return time.monotonic() - self._idle_since >= self._idle_s or _inode(self._state_dir.fork_socket) != self._inode
 
     def _timeout(self) -> float | None:
         now = time.monotonic()
         ends = [one.until for one in (*self._waiting(), *self._lingering.values())]
-        if not self._children and not len(self._freshness):
+        if not self._children and not len(self.freshness):
             ends.append(self._idle_since + self._idle_s)
         return max(0.0, min(ends) - now) if ends else None
 
     def _accept(self) -> None:
-        try:
-            connection, _ = self._listener.accept()
-        except OSError:  # the peer is gone already, or we are out of fds: the next one is accepted when it comes
-            return
-        if peer_credentials(connection).uid != 0:
-            connection.close()
+        connection = self._door.accept()
+        if connection is None:
             return
         if len(self._pending) >= MAX_PENDING:
             self._forget(next(iter(self._pending.values())).connection).close()
@@ -151,25 +155,16 @@ class ForkServer:
                 if self._fork(self._forget(connection), key, lambda open_: self._supervise(key, open_)):
                     self._lingering.pop(key, None)
             case Reclaim(root, container_id):
-                self._freshness.forget(container_key(root, container_id))
+                self.freshness.forget(container_key(root, container_id))
                 self._reclaim(root, container_id, self._forget(connection))
             case Watch(key):
-                answer(self._forget(connection), self._watch(key, fds))
+                answer(self._forget(connection), heritage.watch(self.freshness, self._state_dir.container(key), key, fds, self._warn))
                 connection.close()
             case Call(real, front) if len(fds) == protocol.CALL_FDS:
                 self._fork(self._forget(connection), None, lambda open_: self._work.create(open_, real, front, fds))
             case Call():
                 answer(self._forget(connection), Failed(f"call comes with {protocol.CALL_FDS} fds, not {len(fds)}"))
                 connection.close()
-
-    def _watch(self, key: str, fds: list[OwnedFd]) -> Done | Failed:
-        if len(fds) != protocol.WATCH_FDS:
-            return Failed(f"watch comes with {protocol.WATCH_FDS} fds, not {len(fds)}")
-        try:
-            self._freshness.watch(key, *fds)
-        except OSError as error:
-            return Failed(f"freshness: {error}")
-        return Done()
 
     def _reclaim(self, root: str, container_id: str, connection: socket.socket) -> None:
         """By ourselves where that can be, at once or when the supervisor has ended, as after most containers: a fork costs more."""
@@ -208,8 +203,15 @@ class ForkServer:
             return 0
         if pid == 0:
             self._become_child(connection, work)
+        try:
+            child = Child(pid, OwnedFd(os.pidfd_open(pid)), key)
+        except OSError as error:
+            os.kill(pid, signal.SIGKILL)  # nobody would hear of its end
+            os.waitpid(pid, 0)
+            answer(connection, out_of_fds(error))
+            connection.close()
+            return 0
         connection.close()
-        child = Child(pid, OwnedFd(os.pidfd_open(pid)), key)
         self._children[pid] = child
         self._selector.register(child.pidfd.fileno(), selectors.EVENT_READ, child)
         return pid
@@ -219,8 +221,8 @@ class ForkServer:
         status = 1
         try:
             self._selector.close()
-            self._listener.close()
-            self._freshness.close()
+            self._door.close()
+            self.freshness.close()
             for waiting in self._waiting():
                 waiting.connection.close()
             for child in self._children.values():
@@ -238,7 +240,7 @@ class ForkServer:
         if child.key is not None and not any(other.key == child.key for other in self._children.values()):
             self._remove_cgroup(child.key)
             if status == 0:  # one that was killed may have left its container running
-                self._freshness.forget(child.key)
+                self.freshness.forget(child.key)
         if not self._children:
             self._idle_since = time.monotonic()
         if deferred := self._deferred.pop(child.pid, None):

@@ -31,7 +31,7 @@ class DockerSocket:
             self._image_rights = rights_from_bytes(given.read())
         self._rights: Rights | None = self._image_rights
         self._turn = trio.Lock()
-        self._relay = Relay(self._now, Witness(audit, state.id, state.root))
+        self._relay = Relay(self._now, Witness(audit, state.id, state.root, self._policy.file))
 
     def listen(self) -> trio.SocketListener:
         """The socket that create binds in place of the engine's: container root's, and the group's that the settings name.

@@ -17,6 +17,7 @@ from eci_supervisor.procfs import native, tree
 from eci_supervisor.procfs.bounded import bounded
 from eci_supervisor.procfs.cpu_view import CpuView
 from eci_supervisor.procfs.identity import identity
+from eci_supervisor.procfs.pressure_files import PressureFiles
 from eci_supervisor.procfs.sampler import Sampler
 from eci_supervisor.procfs.snapshots import Snapshots
 from eci_supervisor.procfs.stores import Stored, Stores
@@ -77,10 +78,12 @@ def mount_nodes(state_dir: StateDir, state: ContainerState, journal: Journal, lo
     hidden = state.mode is Mode.SYSTEM or rules.swap_view == "hidden"
     sampler = Sampler(swap_hidden=hidden, cpu_view=CpuView(rules.cpu_view), identity=identity(state.id, state.token),
                       disks=state.disks, on_fault=fault)
-    view, tunables = View(Snapshots(sampler, fault), state.ids.start), None
+    snapshots = Snapshots(sampler, fault)
+    view, tunables = View(snapshots, state.ids.start), None
     if bound:
         values = Tunables(state_dir.container(state.key).tunables, bound, virtual)
-        tunables = TunableFiles(Stores(values, sampler, stored, fault), state.ids.start)
+        tunables = TunableFiles(Stores(values, sampler, stored, fault), PressureFiles(snapshots, sampler), state.ids.start)
+        plans = (tree.with_triggers(plans[0]), plans[1])
     unshare(CLONE_NEWNS)
     mount_api.mount("none", "/", "", mount_api.MS_REC | mount_api.MS_SLAVE)  # what the host unmounts is unmounted here too
     mount_both(state_dir.staging, view, tunables)

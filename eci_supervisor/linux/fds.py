@@ -1,6 +1,9 @@
 """File descriptors with one owner each."""
 import os
+from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 from types import TracebackType
+
+OUT_OF_FDS = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})  # no new descriptor now; one that is closed somewhere makes room
 
 
 class OwnedFd:

@@ -94,14 +94,14 @@ class ContainerDir:
         return f"{self.path}/config.json"
 
     @property
+    def overlays(self) -> str:
+        """The engine's overlay and ours, for the fork server that comes after the one that keeps them fresh; absent without overlays."""
+        return f"{self.path}/overlays.json"
+
+    @property
     def late_binds(self) -> str:
         """What create leaves to the hook to attach; absent where that is nothing."""
         return f"{self.path}/late.json"
-
-    @property
-    def listed(self) -> str:
-        """What rules for sources and targets of mounts are about in it; absent where that is nothing."""
-        return f"{self.path}/listed.json"
 
     @property
     def notify_socket(self) -> str:

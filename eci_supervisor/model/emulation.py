@@ -16,11 +16,15 @@ class MounterStuck(MounterFailed):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who is blocked in the call: notify_fd (borrowed) and id name the notification, tid the thread in our pid namespace."""
+    """Who is blocked in the call: notify_fd (borrowed) and id name the notification, tid the thread in our pid namespace.
+
+    made: the id of the mount that the same call has made before, if it is one that may be that again; else 0.
+    """
 
     notify_fd: int
     id: int
     tid: int
+    made: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +32,13 @@ class Outcome:
     """What became of an effect.
 
     errno: 0 or positive, as it was answered; not_tree: the target is no tree of ours, and nothing was answered; undone: the caller was
-    gone before the answer: a new tree was detached again, what cannot be undone stands; denied: a rule said so, nothing was done; uid:
-    the caller's, None where it was gone.
+    gone before the answer: a new tree was detached again, what cannot be undone stands; uid: the caller's, None where it was gone;
+    made: of a mount, its id.
     """
 
     errno: int
     not_tree: bool = False
     undone: bool = False
-    denied: bool = False
     uid: int | None = None
     pid: int = 0
+    made: int = 0

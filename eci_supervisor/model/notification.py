@@ -17,7 +17,7 @@ class Call:
 
     id: the notification id; tid: the caller's thread id in our pid namespace; arch: AUDIT_ARCH_*; nr: as the kernel said it, x32's
     bit included; args: the six registers; ip: instruction pointer; rule: index into policy.table.RULES; texts: by argument index;
-    received_ns: CLOCK_MONOTONIC at RECV.
+    received_ns: CLOCK_MONOTONIC at RECV; made: the mount that the serving thread has made for the same call before, or 0.
     """
 
     id: int
@@ -29,3 +29,4 @@ class Call:
     rule: int
     texts: dict[int, Text]
     received_ns: int
+    made: int = 0

@@ -27,11 +27,13 @@ class Stamp:
 class CommandList:
     """Docker's commandList: the commands denied, or with `allow` the only ones that pass.
 
-    commands: canonical names of settings/commands.py ("container ls", "image push", "version"), wildcards and aliases expanded.
+    commands: canonical names of settings/commands.py ("container ls", "image push", "version"), wildcards and aliases expanded; where:
+    its JSON path in the file.
     """
 
     allow: bool = False
     commands: tuple[str, ...] = ()
+    where: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,12 @@ class Policy:
     problem: str = ""
     exceptions: bool = True
 
+    def line(self, where: str) -> int:
+        """Of what stands at a JSON path, or of the nearest around it that is in the file; 0 for none."""
+        while where and where not in self.lines:
+            where = where[: max(where.rfind("."), where.rfind("["), 0)]
+        return self.lines.get(where, 0)
+
 
 DEFAULTS: Final = Policy()
 
@@ -147,7 +155,7 @@ class Rights:
     container: the engine's id; engine: path of the engine's socket; runtime: the one that is forced, "" where none is (the gateway's
     alone); image: whose rights they are; entry: the key of the entry that
     gave them ("" when learning); own_scope: it sees only what it made; gid: of the socket, as the container sees it; learn: list
-    refusals pass and are recorded; file: the settings that a refusal points to.
+    refusals pass and are recorded; file: the settings that a refusal points to; lines: in it, of the JSON paths that refusals name.
     """
 
     container: str
@@ -163,3 +171,4 @@ class Rights:
     max_body_bytes: int = 4 << 20
     learn: bool = False
     file: str = ""
+    lines: dict[str, int] = field(default_factory=dict)

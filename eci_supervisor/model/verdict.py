@@ -61,14 +61,10 @@ class UmountTree:
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A bind of one mount as a complete copy, where the kernel refuses it because `source` lies above locked mounts; else NotATree.
-
-    Judged it is the whole call, recursive or not.
-    """
+    """A bind of one mount as a complete copy, where the kernel refuses it because `source` lies above locked mounts; else NotATree."""
 
     source: bytes
     target: bytes
-    recursive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +114,7 @@ class Fsmount:
 
 @dataclass(frozen=True, slots=True)
 class MountNew:
-    """mount(2) of a new file system with these copies, all of them. The target is what is held of it, by its path for options."""
+    """mount(2) of a new file system with these copies, all of them."""
 
     target: bytes
     flags: int
@@ -135,26 +131,10 @@ class FsopenOf:
     flags: int
 
 
-@dataclass(frozen=True, slots=True)
-class Move:
-    """move_mount(2) of what is held. flags: MOVE_MOUNT_BENEATH, MOVE_MOUNT_SET_GROUP."""
-
-    source: bytes
-    target: bytes
-    flags: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class MakeNode:
-    """mknod(2) of a device that every container has: a new file `name` in the directory held first, and the held `node` bound to it."""
-
-    name: bytes
-    node: bytes
-
-
-ByPath: TypeAlias = MountTree | RemountBind | RemountSuperblock | UmountTree | Bind | MountNew | Move | MakeNode
+ByPath: TypeAlias = MountTree | RemountBind | RemountSuperblock | UmountTree | Bind | MountNew
 ByDescriptor: TypeAlias = OpenTree | SetAttributes | Reconfigure | Fsopen | FsopenOf | Fsmount  # the caller's, or one is given to it
 Effect: TypeAlias = ByPath | ByDescriptor
+ONCE = (MountTree, Bind)  # where the mount lies still that the same call has made before, nothing is done
 REPEATABLE = (MountTree, Bind, OpenTree, Fsopen, FsopenOf, Fsmount)  # undone or handed out later, where the caller was gone: it calls again
 
 
@@ -176,36 +156,6 @@ class Emulate:
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
-    """What a call names. directory: the caller's descriptor that the path starts at, -1 where it needs none; an empty path: that itself."""
-
-    path: bytes
-    directory: int = -1
-    follow: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """Look up `names` as the caller, then, if the admin's rules have nothing against what they led to, do `effect` with that.
-
-    effect: its paths are held(number) of a name, from 1 on; sources, targets: the numbers of those that the rules are about. What the
-    caller's root is stands behind the names.
-    """
-
-    effect: Effect
-    names: tuple[Named, ...]
-    sources: tuple[int, ...] = ()
-    targets: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class DenyType:
-    """EPERM, or ENODEV where the kernel knows no such file system."""
-
-    name: bytes
-
-
-@dataclass(frozen=True, slots=True)
 class Continue:
     checks: frozenset[KernelCheck]
 
@@ -217,4 +167,4 @@ class Nest:
     checks: frozenset[KernelCheck]
 
 
-Verdict: TypeAlias = Deny | DenyType | Emulate | Judged | Continue | Nest
+Verdict: TypeAlias = Deny | Emulate | Continue | Nest

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final, assert_never
 
+from eci_supervisor.model.emulation import Caller
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.model.tree import TreeKind, TreePlan
 from eci_supervisor.model.verdict import (
@@ -19,11 +20,8 @@ from eci_supervisor.model.verdict import (
     Fsmount,
     Fsopen,
     FsopenOf,
-    MakeNode,
     MountNew,
     MountTree,
-    Move,
-    Named,
     OpenTree,
     Reconfigure,
     RemountBind,
@@ -32,10 +30,9 @@ from eci_supervisor.model.verdict import (
     UmountTree,
 )
 
-MS_REC: Final = 0x4000
 REQUEST: Final = struct.Struct("=IIQQIIiIQQQ")
 RECORD: Final = struct.Struct("=III")
-REPLY: Final = struct.Struct("=iIII48s")
+REPLY: Final = struct.Struct("=iIIIQ48s")
 PACKET_MAX: Final = 128 * 1024
 NOT_TREE: Final = 1
 UNDONE: Final = 2
@@ -66,13 +63,6 @@ class Operation(IntEnum):
     FSOPEN = 9
     FSMOUNT = 10
     MOUNT_NEW = 11
-    RESOLVE = 12
-    MOVE = 13
-    MAKE_NODE = 14
-
-
-FOLLOW: Final = 1
-OF_CALLER: Final = 2
 
 
 TREES: Final = (TreeKind.PROC, TreeKind.SYSFS)  # enum tree_kind is the index
@@ -84,13 +74,17 @@ class WireError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """error: 0 or an errno; what: what the error is about; uid, pid: the caller's host ids, 0 if it was gone before they were read."""
+    """error: 0 or an errno; what: what the error is about; uid, pid: the caller's host ids, 0 if it was gone before they were read.
+
+    mount_id: of the mount that was made, by this call or the one it repeats.
+    """
 
     error: int
     not_tree: bool
     undone: bool
     uid: int
     pid: int
+    mount_id: int
     what: str
 
 
@@ -99,7 +93,10 @@ Record = tuple[int, bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Attributes:
-    """fd: a descriptor of the caller, -1 for none; the rest is of struct mount_attr, fsmount(2) has a `set` alone."""
+    """fd: a descriptor of the caller, -1 for none; the rest is of struct mount_attr, fsmount(2) has a `set` alone.
+
+    set of a mount: the id of what the same call has made before.
+    """
 
     fd: int = -1
     set: int = 0
@@ -112,10 +109,10 @@ NO_ATTRIBUTES: Final = Attributes()
 
 def request(
     kind: Kind, records: Sequence[Record] = (), *, tree: int = 0, call: int = 0, flags: int = 0, pid: int = 0,
-    more: Attributes = NO_ATTRIBUTES, held: int = 0,
+    more: Attributes = NO_ATTRIBUTES,
 ) -> bytes:
     """One packet. Raises WireError."""
-    parts = [REQUEST.pack(kind, tree, call, flags, pid, len(records), more.fd, held, more.set, more.clear, more.propagation)]
+    parts = [REQUEST.pack(kind, tree, call, flags, pid, len(records), more.fd, 0, more.set, more.clear, more.propagation)]
     for what, first, second in records:
         if b"\0" in first or b"\0" in second:
             raise WireError(f"a NUL in {first + second!r}")
@@ -136,34 +133,14 @@ def attach_request(rootfs: bytes, late: Sequence[LateBind], cgroup: bool) -> byt
     return request(Kind.ATTACH, [(0, rootfs, b""), *binds], flags=int(cgroup))
 
 
-def resolve_request(names: Sequence[Named], call: int, tid: int) -> bytes:
-    """What these names lead to is to be held for the caller's next request."""
-    records = [(Operation.RESOLVE, b"", b""), *((_start(name), name.path, b"") for name in names)]
-    return request(Kind.EMULATE, records, call=call, pid=tid)
-
-
-def _start(name: Named) -> int:
-    return FOLLOW * name.follow | OF_CALLER * (name.directory + 1)
-
-
-def emulate_request(effect: Effect, call: int, tid: int, trees: Sequence[bytes] = (), held: int = 0) -> bytes:
-    """`call` is the notification id, `tid` the caller's thread in our pid namespace, `trees` where its superblock may be mounted.
-
-    held: 1 where the effect's paths are numbers of what is held, 1 + errno if that is to be the answer.
-    """
+def emulate_request(effect: Effect, caller: Caller, trees: Sequence[bytes] = ()) -> bytes:
+    """`trees`: where its superblock may be mounted."""
     operation, first, second, tree, flags, more = _operation(effect) if isinstance(effect, ByPath) else _by_descriptor(effect)
-    records = [(operation, first, second), *_others(effect, trees)]
-    return request(Kind.EMULATE, records, tree=tree, call=call, flags=flags, pid=tid, more=more, held=held)
-
-
-def _others(effect: Effect, trees: Sequence[bytes]) -> list[Record]:
-    match effect:
-        case MountNew(source=source, fstype=fstype):
-            return [(0, source, fstype)]
-        case MountTree(options=options):
-            return [(0, key, equals + value) for key, equals, value in (part.partition(b"=") for part in options.split(b",")) if key]
-        case _:
-            return [(0, path, b"") for path in trees]
+    if caller.made:
+        more = Attributes(set=caller.made)
+    others = [(0, effect.source, effect.fstype)] if isinstance(effect, MountNew) else [(0, path, b"") for path in trees]
+    records = [(operation, first, second), *others]
+    return request(Kind.EMULATE, records, tree=tree, call=caller.id, flags=flags, pid=caller.tid, more=more)
 
 
 Parts = tuple[Operation, bytes, bytes, int, int, Attributes]  # operation, both strings, tree, flags, the rest
@@ -171,8 +148,8 @@ Parts = tuple[Operation, bytes, bytes, int, int, Attributes]  # operation, both 
 
 def _operation(effect: ByPath) -> Parts:
     match effect:
-        case MountTree(kind, target, flags):
-            return Operation.MOUNT_TREE, target, b"", TREES.index(kind), flags, NO_ATTRIBUTES
+        case MountTree(kind, target, flags, options):
+            return Operation.MOUNT_TREE, target, options, TREES.index(kind), flags, NO_ATTRIBUTES
         case RemountBind(target, flags):
             return Operation.REMOUNT_BIND, target, b"", 0, flags, NO_ATTRIBUTES
         case RemountSuperblock(target, flags, options):
@@ -181,12 +158,8 @@ def _operation(effect: ByPath) -> Parts:
             return Operation.UMOUNT_TREE, target, b"", 0, flags, NO_ATTRIBUTES
         case MountNew(target, flags, options):
             return Operation.MOUNT_NEW, target, options, 0, flags, NO_ATTRIBUTES
-        case Bind(source, target, recursive):
-            return Operation.BIND, target, source, 0, MS_REC * recursive, NO_ATTRIBUTES
-        case Move(source, target, flags):
-            return Operation.MOVE, target, source, 0, flags, NO_ATTRIBUTES
-        case MakeNode(name, node):
-            return Operation.MAKE_NODE, name, node, 0, 0, NO_ATTRIBUTES
+        case Bind(source, target):
+            return Operation.BIND, target, source, 0, 0, NO_ATTRIBUTES
         case _:
             assert_never(effect)
 
@@ -213,5 +186,6 @@ def parse_reply(packet: bytes) -> Reply:
     """Raises WireError for any other size."""
     if len(packet) != REPLY.size:
         raise WireError(f"a reply of {len(packet)} bytes")
-    error, flags, uid, pid, what = REPLY.unpack(packet)
-    return Reply(-error, bool(flags & NOT_TREE), bool(flags & UNDONE), uid, pid, what.split(b"\0")[0].decode(errors="backslashreplace"))
+    error, flags, uid, pid, mount_id, what = REPLY.unpack(packet)
+    text = what.split(b"\0")[0].decode(errors="backslashreplace")
+    return Reply(-error, bool(flags & NOT_TREE), bool(flags & UNDONE), uid, pid, mount_id, text)

@@ -1,4 +1,5 @@
 """What a container did, from its cgroups, moment by moment; and the texts of the host that give nodes their shape."""
+import errno
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -6,6 +7,7 @@ from dataclasses import replace
 
 from eci_supervisor.cgroup import parse
 from eci_supervisor.cgroup.reader import Cgroups, Group, read_text
+from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.procfs import accounts
 from eci_supervisor.procfs.accounts import Disk, Events
 
@@ -61,8 +63,19 @@ class AccountsFamily:
 
     def pressure(self, cgroups: Cgroups | None, name: str) -> bytes | None:
         """Of one resource, as its cgroup has it; None in version 1, and where the kernel counts none."""
-        group = own_group(cgroups, b"memory")
-        return group.own(f"{name}.pressure") if group is not None and group.version == 2 else None
+        group = None if cgroups is None else cgroups.unified()
+        return None if group is None else group.own(f"{name}.pressure")
+
+    def open_pressure(self, cgroups: Cgroups | None, name: str) -> OwnedFd:
+        """The cgroup's own file, for a trigger. Raises OSError: EACCES where there is none."""
+        group = None if cgroups is None else cgroups.unified()
+        try:
+            if group is not None:
+                flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+                return OwnedFd(os.open(f"{name}.pressure", flags, dir_fd=group.levels[0].fileno()))
+        except FileNotFoundError:
+            pass
+        raise PermissionError(errno.EACCES, "no pressure is counted", name)
 
     def vmstat_keys(self) -> tuple[bytes, ...]:
         """The host's, in its order."""

@@ -20,6 +20,9 @@ ATTRIBUTES: Final = Struct("=QQQQQQIIIIIIIIII")
 ENTRY_OUT: Final = Struct("=QQQQII")  # node, generation, lives of the name and of the attributes, their nanoseconds
 ATTRIBUTES_OUT: Final = Struct("=QII")  # life, its nanoseconds, padding
 RELEASE_IN: Final = Struct("=Q")  # file handle; flags and lock owner behind it
+POLL_IN: Final = Struct("=QQII")  # file handle, the kernel's handle, flags, events
+POLL_OUT: Final = Struct("=II")  # events, padding
+POLL_NOTICE: Final = Struct("=Q")  # the kernel's handle
 OPEN_OUT: Final = Struct("=QII")  # file handle, flags, padding
 WRITE_OUT: Final = Struct("=II")
 STATFS_OUT: Final = Struct("=QQQQQIIII24x")  # blocks, free, available, files, free ones, block size, name length, fragment size, padding
@@ -33,6 +36,8 @@ INIT_EXT: Final = 1 << 30
 DIRECT_IO_ALLOW_MMAP: Final = 1 << (36 - 32)  # of flags2; Linux 6.6
 DIRECT_IO: Final = 1  # of an answer to OPEN: nothing of this file in the page cache
 SET_MODE_OR_OWNER: Final = 0b111
+POLL_SCHEDULE_NOTIFY: Final = 1 << 0  # of a POLL: somebody waits
+NOTIFY_POLL: Final = 1  # where an answer has -errno
 READ_LOCKOWNER: Final = 1 << 1  # of a READ: it is for a read(2) of our file; without it, for the page cache
 
 
@@ -48,6 +53,7 @@ class Op(IntEnum):
     RELEASE = 18
     INIT = 26
     INTERRUPT = 36
+    POLL = 40
     BATCH_FORGET = 42
 
 
@@ -139,10 +145,25 @@ def read(body: bytes) -> Read:
     return Read(handle, offset, size, opened, not flags & READ_LOCKOWNER)
 
 
-def written(body: bytes) -> tuple[int, int, bytes]:
-    """Offset, flags the file was opened with, and bytes of a WRITE."""
-    _, offset, size, _, _, flags, _ = WRITE_IN.unpack_from(body)
-    return offset, flags, body[WRITE_IN.size:WRITE_IN.size + size]
+def written(body: bytes) -> tuple[int, int, int, bytes]:
+    """File handle, offset, flags the file was opened with, and bytes of a WRITE."""
+    handle, offset, size, _, _, flags, _ = WRITE_IN.unpack_from(body)
+    return handle, offset, flags, body[WRITE_IN.size:WRITE_IN.size + size]
+
+
+def polled(body: bytes) -> tuple[int, int]:
+    """File handle of a POLL, and the kernel's if somebody waits there, else 0."""
+    handle, kernel_handle, flags, _ = POLL_IN.unpack_from(body)
+    return handle, kernel_handle if flags & POLL_SCHEDULE_NOTIFY else 0
+
+
+def poll_events(events: int) -> bytes:
+    return POLL_OUT.pack(events, 0)
+
+
+def poll_notice(kernel_handle: int) -> bytes:
+    """No answer: what poll(2) says of that file has changed."""
+    return REPLY.pack(REPLY.size + POLL_NOTICE.size, NOTIFY_POLL, 0) + POLL_NOTICE.pack(kernel_handle)
 
 
 def taken(size: int) -> bytes:

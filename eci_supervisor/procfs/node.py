@@ -11,11 +11,15 @@ Store: TypeAlias = Callable[[bytes, bytes], bytes | Deny]  # (present text, writ
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A view: read-only, computed from the sample. `inode` is its FUSE inode for ever: a mount can outlive its server."""
+    """A view: read-only, computed from the sample. `inode` is its FUSE inode for ever: a mount can outlive its server.
+
+    pressure: the resource, of a file that takes triggers.
+    """
 
     inode: int
     render: Callable[[Sample], bytes]
     mode: int = 0o444
+    pressure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

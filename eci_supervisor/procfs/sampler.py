@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from eci_supervisor.cgroup import parse, reader
 from eci_supervisor.cgroup.parse import ParseError
+from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.procfs import memory as memories
 from eci_supervisor.procfs import readings
 from eci_supervisor.procfs.accounts import Disk, Events
@@ -133,6 +134,10 @@ class Sampler:
 
     def pressure(self, name: str) -> bytes | None:
         return self._fresh("pressure", lambda: self._accounts.pressure(self._cgroups, name), None)
+
+    def open_pressure(self, name: str) -> OwnedFd:
+        """The container's cgroup's own file, for a trigger. Raises OSError: EACCES where there is none."""
+        return self._accounts.open_pressure(self._cgroups, name)
 
     def vmstat_keys(self) -> tuple[bytes, ...]:
         return self._accounts.vmstat_keys()

@@ -43,10 +43,10 @@ PROC = Dir(2, {
     b"cmdline": File(131, fixed.cmdline),
     b"vmstat": File(132, vmstat.render),
     b"pressure": Dir(133, {
-        b"cpu": File(134, pressure.of("cpu", b"some", b"full"), mode=0o644),
-        b"io": File(135, pressure.of("io", b"some", b"full"), mode=0o644),
-        b"irq": File(136, pressure.of("irq", b"full"), mode=0o644),
-        b"memory": File(137, pressure.of("memory", b"some", b"full"), mode=0o644),
+        b"cpu": File(134, pressure.of("cpu", b"some", b"full"), mode=0o644, pressure="cpu"),
+        b"io": File(135, pressure.of("io", b"some", b"full"), mode=0o644, pressure="io"),
+        b"irq": File(136, pressure.of("irq", b"full"), mode=0o644, pressure="irq"),
+        b"memory": File(137, pressure.of("memory", b"some", b"full"), mode=0o644, pressure="memory"),
     }),
     b"sys": Dir(32, {
         b"fs": Dir(34, {
@@ -149,6 +149,12 @@ def tunables(plans: Iterable[TreePlan]) -> dict[bytes, Tunable]:
     """Those that the plans bind, by path from the virtual tree's root."""
     inodes = {entry.node for plan in plans for entry in plan.entries if entry.cover is Cover.TUNABLE}
     return {path: node for path, node in TUNABLES.items() if node.inode in inodes}
+
+
+def with_triggers(plan: TreePlan) -> TreePlan:
+    """The plan with the files that take triggers where tunables are served: a trigger belongs to an open file, and views have none."""
+    inodes = {node.inode for node in NODES.values() if isinstance(node, File) and node.pressure}
+    return replace(plan, entries=tuple(replace(entry, cover=Cover.TUNABLE) if entry.node in inodes else entry for entry in plan.entries))
 
 
 def without(plan: TreePlan, nodes: Iterable[Node]) -> TreePlan:

@@ -1,10 +1,10 @@
-"""Serves a container's tunables by a FUSE connection of their own, without page cache.
+"""Serves a container's tunables, and /proc/pressure, by a FUSE connection of their own, without page cache.
 
 Why another one than the views': they live from OPEN being answered ENOSYS, which holds for a whole connection. Then the kernel puts a
 writer's bytes into the page cache before it asks us, and readers of that moment see them: cut at the old length, accepted or not. Here
 every OPEN is answered, with DIRECT_IO: each read(2) is a request and gets one value, whole. pyfuse3 has one session a process.
 
-Only containers that have tunables have this mount. What is not defined is ENOSYS: poll, xattrs, fsync, listing, making and removing.
+Only containers that have tunables have this mount. What is not defined is ENOSYS: xattrs, fsync, listing, making and removing.
 """
 import errno
 import itertools
@@ -19,7 +19,8 @@ from eci_supervisor.linux import mount_api
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.procfs import fuse_wire, tree
 from eci_supervisor.procfs.fuse_wire import UNANSWERED, Attributes, Op, Read, Request
-from eci_supervisor.procfs.node import Dir, Tunable
+from eci_supervisor.procfs.node import Dir, File, Tunable
+from eci_supervisor.procfs.pressure_files import READY, PressureFiles
 from eci_supervisor.procfs.stores import Stores
 
 FOREVER_S: Final = 86400  # names and directories do not change
@@ -31,9 +32,9 @@ SETTLED_NS: Final = 100_000_000  # after a store: what is in the page cache, and
 class TunableFiles:
     """The connection of one container."""
 
-    def __init__(self, stores: Stores, uid: int) -> None:
+    def __init__(self, stores: Stores, pressure: PressureFiles, uid: int) -> None:
         """`uid`: the host id of container root, and of its group. Raises OSError."""
-        self._stores, self._uid = stores, uid
+        self._stores, self._pressure, self._uid = stores, pressure, uid
         self._connection = OwnedFd(os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
         self._handles = itertools.count(1)
         self._shown: dict[int, bytes] = {}  # what each open file was shown from its beginning: it goes on with that
@@ -54,12 +55,14 @@ class TunableFiles:
 
     async def serve(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Answers until cancelled."""
-        task_status.started()
-        while True:
-            await trio.lowlevel.wait_readable(self._connection.fileno())
-            for _ in range(BATCH):
-                if not self._serve_one():
-                    break
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._pressure.run, self._notify)
+            task_status.started()
+            while True:
+                await trio.lowlevel.wait_readable(self._connection.fileno())
+                for _ in range(BATCH):
+                    if not self._serve_one():
+                        break
 
     def close(self) -> None:
         """Ends the connection: from now on every tunable is ENOTCONN."""
@@ -86,9 +89,15 @@ class TunableFiles:
             reply = fuse_wire.answer(request.unique, self._answer(request))
         except OSError as error:
             reply = fuse_wire.refusal(request.unique, error.errno or errno.EIO)
+        self._say(reply)
+
+    def _notify(self, kernel_handle: int) -> None:
+        self._say(fuse_wire.poll_notice(kernel_handle))
+
+    def _say(self, packet: bytes) -> None:
         try:
-            os.write(self._connection.fileno(), reply)
-        except FileNotFoundError:  # the caller has been killed
+            os.write(self._connection.fileno(), packet)
+        except FileNotFoundError:  # the caller has been killed, the file has been closed
             return
 
     def _answer(self, request: Request) -> bytes:
@@ -103,19 +112,31 @@ class TunableFiles:
             case Op.GETATTR | Op.SETATTR:  # truncation and times change nothing, as with a sysctl
                 of = self._attributes(request.node)
                 return fuse_wire.attributes_out(of, FOREVER_S if stat.S_ISDIR(of.mode) else 0)
+            case Op.STATFS:
+                return fuse_wire.statfs()
+            case _:
+                return self._answer_of_file(request)
+
+    def _answer_of_file(self, request: Request) -> bytes:
+        """Raises OSError."""
+        match request.op:
             case Op.OPEN:
                 return fuse_wire.opened(next(self._handles))
             case Op.READ:
                 return self._read(request.node, fuse_wire.read(request.body))
             case Op.WRITE:
                 return self._written(request)
-            case Op.STATFS:
-                return fuse_wire.statfs()
+            case Op.POLL:
+                return fuse_wire.poll_events(self._polled(request))
             case Op.RELEASE:
-                self._shown.pop(fuse_wire.released(request.body), None)
-                return b""
+                return self._released(fuse_wire.released(request.body))
             case _:
                 raise OSError(errno.ENOSYS, "not of this file system")
+
+    def _released(self, handle: int) -> bytes:
+        self._shown.pop(handle, None)
+        self._pressure.release(handle)
+        return b""
 
     def _read(self, inode: int, read: Read) -> bytes:
         """The kernel puts a page of one moment and a size of another together where splice and sendfile meet writers.
@@ -123,9 +144,9 @@ class TunableFiles:
         EINVAL then: who uses them goes on with read(2), as for a file that has none. A shared mapping has the file open for writing.
         """
         writable = read.opened & os.O_ACCMODE == os.O_RDWR
-        if read.cached and not writable and time.time_ns() - self._stores.changed_ns(inode) < SETTLED_NS:
+        content, changed_ns = self._content(inode)
+        if read.cached and not writable and time.time_ns() - changed_ns < SETTLED_NS:
             raise OSError(errno.EINVAL, "being written", inode)
-        content = self._stores.content(inode)
         if not read.cached:
             content = self._shown.get(read.handle, content) if read.offset else content
             self._shown[read.handle] = content
@@ -133,7 +154,10 @@ class TunableFiles:
 
     def _written(self, request: Request) -> bytes:
         """With O_APPEND the kernel's offset is the file's size, and means 0."""
-        offset, flags, text = fuse_wire.written(request.body)
+        handle, offset, flags, text = fuse_wire.written(request.body)
+        if isinstance(tree.NODES.get(request.node), File):
+            self._pressure.set(handle, request.node, text)
+            return fuse_wire.taken(len(text))
         self._stores.write(request.node, 0 if flags & os.O_APPEND else offset, text, (request.pid, request.uid))
         return fuse_wire.taken(len(text))
 
@@ -142,10 +166,24 @@ class TunableFiles:
         node = tree.NODES.get(inode)
         if isinstance(node, Dir):
             return Attributes(inode, stat.S_IFDIR | 0o555, 0, self._uid, self._stores.changed_ns(inode))
-        if isinstance(node, Tunable):
-            size = len(self._stores.content(inode))
-            return Attributes(inode, stat.S_IFREG | node.mode, size, self._uid, self._stores.changed_ns(inode))
+        if isinstance(node, Tunable | File):
+            content, changed_ns = self._content(inode)
+            return Attributes(inode, stat.S_IFREG | node.mode, len(content), self._uid, changed_ns)
         raise OSError(errno.ENOENT, "no tunable", inode)
+
+    def _content(self, inode: int) -> tuple[bytes, int]:
+        """And the time of its last change. Raises OSError: ENOENT for what is served elsewhere."""
+        node = tree.NODES.get(inode)
+        if not isinstance(node, File):
+            return self._stores.content(inode), self._stores.changed_ns(inode)
+        if not node.pressure:
+            raise OSError(errno.ENOENT, "a view", inode)
+        snapshot = self._pressure.snapshot(inode)
+        return snapshot.content, snapshot.mtime_ns
+
+    def _polled(self, request: Request) -> int:
+        """A tunable is always ready, and never says that it has changed."""
+        return self._pressure.poll(*fuse_wire.polled(request.body)) if isinstance(tree.NODES.get(request.node), File) else READY
 
 
 def child(parent: int, name: bytes) -> int:

@@ -29,53 +29,51 @@ class Repeat:
     ip: int
 
 
-class Kept:
-    """Calls that succeeded but whose answer came too late, for KEPT_S.
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What the call before has come to. after: the ring's last event then; made: the mount it made, 0 if all is said by its success."""
 
-    Without it the second umount would find nothing to umount.
+    after: int
+    made: int = 0
+
+
+class Kept:
+    """What came of a call that may come again, for KEPT_S.
+
+    It succeeded, but its answer came too late: without this the second umount would find nothing to umount. Or it was a mount whose
+    answer was sent: that succeeds for one that a signal has woken too, and nobody can tell (native/lane.c).
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._until: dict[Repeat, tuple[float, int]] = {}
-        self._under_way: dict[Repeat, trio.Event] = {}
-        self._left: set[Repeat] = set()  # of those under way
+        self._until: dict[Repeat, tuple[float, Result]] = {}
+        self._under_way: dict[tuple[int, int], trio.Event] = {}  # by listener and thread
 
     @asynccontextmanager
-    async def in_turn(self, repeat: Repeat | None) -> AsyncIterator[None]:
-        """Holds back a call that comes again while it is still being carried out under the id it had before."""
-        while repeat in self._under_way:
-            await self._under_way[repeat].wait()
-        over = trio.Event()
-        if repeat:
-            self._under_way[repeat] = over
+    async def in_turn(self, notify_fd: int, call: Call) -> AsyncIterator[None]:
+        """Holds back what a thread calls while the call before, which a signal took away, is still being carried out, or undone."""
+        thread = notify_fd, call.tid
+        while thread in self._under_way:
+            await self._under_way[thread].wait()
+        over = self._under_way[thread] = trio.Event()
         try:
             yield
         finally:
-            if repeat:
-                del self._under_way[repeat]
-                self._left.discard(repeat)
+            del self._under_way[thread]
             over.set()
 
-    def moved_on(self, notify_fd: int, call: Call, repeat: Repeat | None) -> None:
-        """A thread makes `call`: what it was interrupted in before, and is not this, it will not make again (it saw EINTR)."""
-        def before(other: Repeat) -> bool:
-            return (other.listener, other.tid) == (notify_fd, call.tid) and other != repeat
-
-        self._until = {key: until for key, until in self._until.items() if not before(key)}
-        self._left |= {key for key in self._under_way if before(key)}
-
-    def keep(self, repeat: Repeat, after: int) -> None:
-        """after: the number of the last event before the call was carried out."""
+    def keep(self, repeat: Repeat, result: Result) -> None:
         now = self._clock()
         self._until = {key: value for key, value in self._until.items() if value[0] > now}
-        if len(self._until) < KEPT_LIMIT and repeat not in self._left:
-            self._until[repeat] = now + KEPT_S, after
+        if len(self._until) < KEPT_LIMIT:
+            self._until[repeat] = now + KEPT_S, result
 
-    def take(self, repeat: Repeat) -> int | None:
-        """Whether the call has been done already, and then `after`; said once."""
-        until, after = self._until.pop(repeat, (0.0, 0))
-        return after if until > self._clock() else None
+    def take(self, notify_fd: int, call: Call, repeat: Repeat | None) -> Result | None:
+        """What is known if this is the thread's last call again; said once. What it was interrupted in before, and is not this, it will
+        not make again (it saw EINTR)."""
+        until, result = self._until.get(repeat, (0.0, None)) if repeat else (0.0, None)
+        self._until = {key: value for key, value in self._until.items() if (key.listener, key.tid) != (notify_fd, call.tid)}
+        return result if until > self._clock() else None
 
 
 def repeat_of(notify_fd: int, call: Call) -> Repeat | None:

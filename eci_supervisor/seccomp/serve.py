@@ -76,7 +76,7 @@ def _call(raw: Any) -> Call:  # noqa: ANN401 # struct eci_call *
     }
     return Call(
         id=raw.id, tid=raw.tid, arch=raw.arch, nr=raw.nr, args=tuple(raw.args), ip=raw.ip, rule=raw.rule, texts=texts,
-        received_ns=raw.received_ns,
+        received_ns=raw.received_ns, made=raw.made,
     )
 
 
@@ -172,6 +172,7 @@ class ServingThread:
         try:
             await judge(call)
         finally:
+            lib.eci_serve_finished(self._server, call.tid)
             self._in_flight.release()
 
     def _error(self) -> int | None:

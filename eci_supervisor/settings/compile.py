@@ -13,7 +13,7 @@ from eci_supervisor.model.settings import (
     SocketRules,
     Stamp,
 )
-from eci_supervisor.settings.check import GLOBAL_IMAGES, OWN_IMAGES, checked
+from eci_supervisor.settings.check import GLOBAL_COMMANDS, GLOBAL_IMAGES, OWN_IMAGES, checked
 from eci_supervisor.settings.commands import canonical
 from eci_supervisor.settings.document import Document
 from eci_supervisor.settings.names import kind_of, sysctl_name
@@ -33,9 +33,9 @@ def compiled(text: bytes, file: str, stamp: Stamp) -> Policy:
         nested_user_namespaces=eci.limits.nested_user_namespaces, lines=document.lines, warnings=tuple(_warnings(settings)))
 
 
-def _commands(commands: Commands) -> CommandList:
+def _commands(commands: Commands, where: str = GLOBAL_COMMANDS) -> CommandList:
     allow = commands.type == "allow"
-    return CommandList(allow, canonical(commands.commands, allow=allow))
+    return CommandList(allow, canonical(commands.commands, allow=allow), where)
 
 
 def _socket(settings: Settings) -> SocketRules:
@@ -60,8 +60,9 @@ def _global_entries(shared: SocketMount) -> Iterator[ImageEntry]:
 def _own_entries(settings: Settings, shared: SocketMount) -> Iterator[ImageEntry]:
     for at, rights in enumerate(settings.eci.docker_socket.images):
         derived = shared.image_list.allow_derived_images if rights.allow_derived_images is None else rights.allow_derived_images
-        yield ImageEntry(rights.image, str(parse_entry(rights.image)), f"{OWN_IMAGES}[{at}].image", derived,
-                         _commands(rights.command_list or shared.command_list), rights.scope == "own", rights.gid)
+        own = _commands(rights.command_list, f"{OWN_IMAGES}[{at}].commandList") if rights.command_list else _commands(shared.command_list)
+        yield ImageEntry(rights.image, str(parse_entry(rights.image)), f"{OWN_IMAGES}[{at}].image", derived, own,
+                         rights.scope == "own", rights.gid)
 
 
 def _binds(binds: BindMounts) -> BindRules:

@@ -72,11 +72,11 @@ def test_every_argument_is_rewritten_by_other_threads(target: Container) -> None
 
 @pytest.mark.timeout(600)
 def test_b04_a_storm_of_signals_leaves_the_mount_table_exact(target: Container) -> None:
-    """Emulation happens once: what returned 0 is mounted once, what was interrupted is not there."""
+    """Emulation happens once: what returned 0 is mounted once, what was interrupted is not there, or the same call again reports it."""
     out = target.exec("/x/rewriter", "storm", STORM_ROUNDS, "/t", deadline_s=500).ok().out
-    counts = re.fullmatch(r"mounted (\d+), interrupted (\d+), wrong (\d+)\n", out)
-    assert counts
-    assert (int(counts[1]) > 0, counts[3]) == (True, "0"), out
+    counts = re.fullmatch(r"mounted (\d+), interrupted (\d+), wrong 0\n", out)
+    assert counts, out
+    assert int(counts[1]) > 0
 
 
 @pytest.mark.timeout(300)

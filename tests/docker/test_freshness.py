@@ -1,13 +1,16 @@
 """The engine's overlay beside ours: after a random file workload diff, export, cp and commit are as they are under runc."""
+import os
 import random
+import signal
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support import host
 from tests.support.engine import Engine
-from tests.support.waiting import wait_until
+from tests.support.waiting import wait_gone, wait_until
 
 pytestmark = pytest.mark.requires("root", "busybox", "compiler", "dockerd", "docker", "runc", "seccomp_notify", "fuse")
 ROUNDS = 6
@@ -100,3 +103,19 @@ def test_random_workload(engine: Engine, tmp_path: Path, seed: int) -> None:
         for container, where in zip(pair, ("ours", "theirs"), strict=True):
             engine.docker("cp", f"{container}:{name}", str(tmp_path / where)).ok()
         assert (tmp_path / "ours").read_bytes() == (tmp_path / "theirs").read_bytes()
+
+
+def test_the_next_fork_server_takes_over(engine: Engine, sleeper: str, tmp_path: Path) -> None:
+    """Of containers that an earlier one knew: what the engine writes they see, though they had looked before."""
+    assert engine.docker("exec", sleeper, "ls", "/var/new").status != 0
+    socket = engine.directory / "s/fork.sock"
+    server = host.listener_of(socket)
+    assert server is not None
+    os.kill(server, signal.SIGKILL)
+    wait_gone(server)
+    engine.docker("run", "--rm", "box", "true").ok()
+    assert host.listener_of(socket) not in (server, None)
+    (tmp_path / "new").write_text("copied in\n")
+    engine.docker("cp", str(tmp_path / "new"), f"{sleeper}:/var/new").ok()
+    wait_until(lambda: engine.docker("exec", sleeper, "cat", "/var/new").out == "copied in\n", "the container sees what was copied")
+    assert "old files" not in (engine.directory / "s/fork.log").read_text()

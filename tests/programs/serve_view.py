@@ -16,6 +16,7 @@ import trio
 
 from eci_supervisor.life.nodes import Nodes, mount_both
 from eci_supervisor.procfs import tree
+from eci_supervisor.procfs.pressure_files import PressureFiles
 from eci_supervisor.procfs.sampler import Sampler
 from eci_supervisor.procfs.snapshots import Snapshots
 from eci_supervisor.procfs.stores import Stored, Stores
@@ -56,8 +57,9 @@ async def main(directory: str, uid: int, hidden: bool) -> None:
     stores: list[Stored] = []
     sampler = Sampler(swap_hidden=hidden, on_fault=fault)
     values = Tunables(f"{directory}/tunables.json", tree.TUNABLES, {})
-    view = View(Snapshots(sampler, fault), uid)
-    tunables = TunableFiles(Stores(values, sampler, stores.append, fault), uid)
+    snapshots = Snapshots(sampler, fault)
+    view = View(snapshots, uid)
+    tunables = TunableFiles(Stores(values, sampler, stores.append, fault), PressureFiles(snapshots, sampler), uid)
     mount_both(f"{directory}/m", view, tunables)
     nodes = Nodes(f"{directory}/m", view, tunables, sampler, (tree.proc_plan([], []), tree.sysfs_plan([], [], False)), ())
     async with trio.open_nursery() as nursery:

@@ -16,9 +16,10 @@ from tests.support.driver import REPOSITORY
 HARNESS = REPOSITORY / "tests/fuzz/calls.c"
 CORPUS = REPOSITORY / "tests/data/fuzz/calls"
 WORDS = REPOSITORY / "tests/data/fuzz/calls.dict"
-INCLUDED = ("serve.c", "tracee.c")  # by the harness: what uses the listener
+INCLUDED = ("serve.c", "tracee.c", "notify.c")  # by the harness: what uses the listener
 # What decodes and judges, and the harness.
-COVERED = (HARNESS, *(NATIVE / name for name in ("flood.c", "policy.c", "queue.c", "ring.c", "serve.c", "sysinfo.c", "tracee.c")))
+COVERED = (HARNESS, *(NATIVE / name for name in ("flood.c", "policy.c", "queue.c", "ring.c", "serve.c", "sysinfo.c", "tracee.c",
+                                              "notify.c")))
 MAX_LENGTH = 4096
 SANITIZERS = "address,undefined"
 

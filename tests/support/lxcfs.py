@@ -23,9 +23,12 @@ class Lxcfs:
         return Path(f"/proc/{self.pid}/root{self.mountpoint}/{name}")
 
     def output(self, init: int, *command: str) -> str:
-        """What a command prints in the pid namespace of `init`: by that lxcfs knows whose numbers to show."""
-        words = ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt", f"--pid=/proc/{init}/ns/pid", "--", *command]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+        """What a command prints in the pid namespace of `init`."""
+        return subprocess.run(self.command(init, *command), capture_output=True, text=True, check=True).stdout
+
+    def command(self, init: int, *words: str) -> list[str]:
+        """A command in the pid namespace of `init`: by that lxcfs knows whose numbers to show."""
+        return ["nsenter", f"--mount=/proc/{self.pid}/ns/mnt", f"--pid=/proc/{init}/ns/pid", "--", *words]
 
 
 @contextmanager

@@ -81,6 +81,18 @@ def test_version_1_has_no_pressure_and_nothing_of_the_hosts_version_2(tmp_path: 
     assert (seen["pgfault"], seen["oom_kill"], seen["pgpgin"]) == ("1234", "2", "1024")
 
 
+def test_a_hybrids_version_2_counts_where_the_runtime_has_made_a_cgroup_by_the_same_path(tmp_path: Path) -> None:
+    on = version_1(tmp_path)
+    on.process("4:memory:/docker/c1\n0::/docker/c1\n", [("memory", "cgroup", "rw,memory"), ("cg", "cgroup2", "rw")])
+    on.cgroup("cg/docker/c1", {"memory.pressure": PRESSURE})
+    with sampler(on) as made:
+        assert pressure.of("memory", b"some", b"full")(made.sample()) == PRESSURE.encode()
+        assert pressure.of("cpu", b"some")(made.sample()).endswith(b"total=0\n")
+        assert made.open_pressure("memory").fileno() >= 0
+        with pytest.raises(PermissionError):
+            made.open_pressure("cpu")
+
+
 def test_without_an_io_controller_there_is_no_disk(tmp_path: Path) -> None:
     for number, made in enumerate((legacy, unified, hybrid)):
         with sampler(with_host(made(tmp_path / str(number)))) as taking:

@@ -22,10 +22,10 @@ def create(host_config: object, asked: Asked | None = None) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(("asked_for", "written"), [
-    (None, {}), ({}, {}), ({"Runtime": "runc"}, {}), ({"runtime": None}, {}), ({"usernsmode": "host"}, {}),
-    ({"privileged": True}, {"Privileged": True}), ({"NetworkMode": "container:mine"}, {"NetworkMode": "container:" + "f" * 64}),
+    (None, {}), ({}, {}), ({"Runtime": "runc"}, {}), ({"Runtime": None}, {}), ({"UsernsMode": "host"}, {}),
+    ({"Privileged": True}, {"Privileged": True}), ({"NetworkMode": "container:mine"}, {"NetworkMode": "container:" + "f" * 64}),
     ({"VolumesFrom": ["mine:ro"]}, {"VolumesFrom": ["f" * 64 + ":ro"]}), ({"PidMode": ""}, {"PidMode": ""}),
-    ({"Mounts": [{"type": "tmpfs", "target": "/t", "unheard": 1}]}, {"Mounts": [{"Type": "tmpfs", "Target": "/t"}]}),
+    ({"Mounts": [{"Type": "tmpfs", "Target": "/t", "unheard": 1}]}, {"Mounts": [{"Type": "tmpfs", "Target": "/t"}]}),
     ({"DeviceRequests": []}, {"DeviceRequests": []}), ({"DeviceRequests": None}, {}),
 ])  # fmt: skip
 def test_a_body_is_written_anew(asked_for: object, written: dict[str, Any]) -> None:
@@ -33,10 +33,10 @@ def test_a_body_is_written_anew(asked_for: object, written: dict[str, Any]) -> N
 
 
 @pytest.mark.parametrize(("asked_for", "path"), [
-    ({"PidMode": "host"}, "HostConfig.PidMode"), ({"PIDMODE": "host"}, "HostConfig.PidMode"),
+    ({"PidMode": "host"}, "HostConfig.PidMode"),
     ({"NetworkMode": "container:theirs"}, "HostConfig.NetworkMode"), ({"NetworkMode": "ns:/proc/1/ns/net"}, "HostConfig.NetworkMode"),
     ({"VolumesFrom": ["theirs"]}, r"HostConfig.VolumesFrom\[0\]"), ({"Binds": ["/a/../etc:/x"]}, r"HostConfig.Binds\[0\]"),
-    ({"bind\u017f": ["/proc/1/root:/x"]}, r"HostConfig.Binds\[0\]"), ({"Mounts": [{"Type": "npipe"}]}, r"Mounts\[0\].Type"),
+    ({"Binds": ["/proc/1/root:/x"]}, r"HostConfig.Binds\[0\]"), ({"Mounts": [{"Type": "npipe"}]}, r"Mounts\[0\].Type"),
     ({"Mounts": [{"Type": "volume", "VolumeOptions": {"Subpath": "a/../.."}}]}, "Subpath"),
     ({"Mounts": [{"Type": "volume", "VolumeOptions": {"DriverConfig": {"Options": {"type": "none", "device": "/"}}}}]}, "Options"),
     ({"OomScoreAdj": -1}, "OomScoreAdj"), ({"OomScoreAdj": True}, "OomScoreAdj"), ({"DeviceRequests": [{}]}, "DeviceRequests"),
@@ -48,7 +48,8 @@ def test_what_reaches_beyond_the_container_is_refused(asked_for: object, path: s
 
 
 @pytest.mark.parametrize("asked_for", [
-    [], "x", {"Binds": "x"}, {"Binds": ["a"], "binds": ["b"]}, {"\u017fhmSize": 1, "ShmSize": 2}, {"LogConfig": 1}])
+    [], "x", {"Binds": "x"}, {"binds": []}, {"PIDMODE": "host"}, {"bind\u017f": []}, {"Networ\u212aMode": ""},
+    {"Mounts": [{"type": "bind"}]}, {"Binds": ["a"], "binds": ["b"]}, {"\u017fhmSize": 1, "ShmSize": 2}, {"LogConfig": 1}])
 def test_what_has_another_shape_is_malformed(asked_for: object) -> None:
     with pytest.raises(MalformedRequest):
         create(asked_for)
@@ -56,7 +57,7 @@ def test_what_has_another_shape_is_malformed(asked_for: object) -> None:
 
 def test_a_first_walk_finds_the_containers_that_a_body_names() -> None:
     asked = Asked("eci-runc")
-    create({"NetworkMode": "container:a", "VolumesFrom": ["b:ro"], "ipcmode": "container:c"}, asked)
+    create({"NetworkMode": "container:a", "VolumesFrom": ["b:ro"], "IpcMode": "container:c"}, asked)
     assert asked.containers == {"a", "b", "c"}
 
 

@@ -1,7 +1,7 @@
 """Verdicts carried out, with a mounter and a serving thread that behave as such."""
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, field, replace
 from errno import EINVAL, EIO, ENOENT
 
 import pytest
@@ -10,11 +10,10 @@ import trio
 from eci_supervisor.model.emulation import Caller, MounterGone, MounterStuck, Outcome
 from eci_supervisor.model.event import Event
 from eci_supervisor.model.notification import Call, Text
-from eci_supervisor.model.verdict import Effect, Judged, MountTree, UmountTree
+from eci_supervisor.model.verdict import Effect, MountTree, UmountTree
 from eci_supervisor.policy.table import RULES
 from eci_supervisor.seccomp.effects import Effects
-from eci_supervisor.seccomp.judge import Judge
-from eci_supervisor.seccomp.repeats import Kept, Repeat
+from eci_supervisor.seccomp.repeats import Kept, Repeat, Result
 from eci_supervisor.seccomp.ring import Done, EventRing
 from eci_supervisor.seccomp.serve import raw_event
 
@@ -49,15 +48,6 @@ class Mounts:
     async def emulate(self, effect: Effect, caller: Caller) -> Outcome:
         await trio.lowlevel.checkpoint()
         self.done.append((effect, caller))
-        return self._said()
-
-    async def emulate_judged(self, verdict: Judged, caller: Caller, judge: Judge) -> Outcome:
-        await trio.lowlevel.checkpoint()
-        errno = await judge(())
-        self.done.append((verdict.effect, caller))
-        return Outcome(errno, denied=True) if errno else self._said()
-
-    def _said(self) -> Outcome:
         said = self.says.pop(0)
         if isinstance(said, Exception):
             raise said
@@ -68,9 +58,12 @@ class Mounts:
 class Scene:
     mounts: Mounts
     events: list[Event]
-    judge: Callable[[Call], None]
+    raw: Callable[[Call], Awaitable[None]]
     answers: Answers
     ring: EventRing
+
+    def judge(self, call: Call) -> None:
+        trio.run(self.raw, call)
 
 
 @pytest.fixture
@@ -81,7 +74,7 @@ def scene() -> Iterator[Callable[..., Scene]]:
         events: list[Event] = []
         mounts, answers = Mounts(list(says)), Answers(present=present)
         judge = Effects(mounts, ring, events.append, container="web1", root="/run/runc").on(answers)
-        return Scene(mounts, events, lambda call: trio.run(judge, call), answers, ring)
+        return Scene(mounts, events, judge, answers, ring)
 
     yield made
     ring.close()
@@ -153,7 +146,7 @@ def test_a_thread_that_has_moved_on_repeats_nothing(scene: Callable[..., Scene])
     """It saw EINTR, mounted again, and means the second mount now."""
     seen = scene(Outcome(0, undone=True), Outcome(0), Outcome(0))
     seen.judge(call("umount2.tree", UMOUNT, 1))
-    seen.judge(call("mount.new_tree", PROC, 2))
+    seen.judge(replace(call("mount.new_tree", PROC, 2), ip=4))
     seen.judge(call("umount2.tree", UMOUNT, 3))
     assert [type(effect) for effect, _ in seen.mounts.done] == [UmountTree, MountTree, UmountTree]
 
@@ -184,9 +177,70 @@ def test_what_was_not_done_is_done_by_the_repeated_call(
 def test_a_result_is_kept_for_a_second_and_said_once() -> None:
     now = 100.0
     kept = Kept(lambda: now)
+    calls = [replace(call("umount2.tree", UMOUNT), tid=tid) for tid in range(3)]
     repeats = [Repeat(9, tid, 1, 2, 3, (), 4) for tid in range(3)]
     for repeat in repeats[:2]:
-        kept.keep(repeat, 7)
-    assert [kept.take(repeats[0]), kept.take(repeats[0]), kept.take(repeats[2])] == [7, None, None]
+        kept.keep(repeat, Result(7))
+    assert [kept.take(9, calls[tid], repeats[tid]) for tid in (0, 0, 2)] == [Result(7), None, None]
     now = 101.0
-    assert not kept.take(repeats[1])
+    assert not kept.take(9, calls[1], repeats[1])
+
+
+MADE = Outcome(0, made=5)
+
+
+@pytest.mark.parametrize(("first", "again"), [
+    (MADE, 5),  # it was answered, or so SEND said
+    (Outcome(0, made=5, undone=True), 0),  # it is not there any more
+    (Outcome(EINVAL, made=5), 0),
+])  # fmt: skip
+def test_a_mount_that_comes_again_knows_what_was_made(scene: Callable[..., Scene], first: Outcome, again: int) -> None:
+    seen = scene(first, MADE)
+    for number in (1, 2):
+        seen.judge(call("mount.new_tree", PROC, number))
+    assert [caller.made for _, caller in seen.mounts.done] == [0, again]
+
+
+def test_a_mount_that_comes_again_twice_still_knows(scene: Callable[..., Scene]) -> None:
+    """The second was interrupted too, having done nothing."""
+    seen = scene(MADE, Outcome(0, made=5, undone=True), MADE)
+    for number in (1, 2, 3):
+        seen.judge(call("mount.new_tree", PROC, number))
+    assert [caller.made for _, caller in seen.mounts.done] == [0, 5, 5]
+
+
+def test_a_mount_of_the_serving_thread_is_known_too(scene: Callable[..., Scene]) -> None:
+    seen = scene(MADE)
+    seen.judge(replace(call("mount.new_tree", PROC), made=8))
+    assert [caller.made for _, caller in seen.mounts.done] == [8]
+
+
+def test_a_second_sysfs_is_the_kernels_ebusy(scene: Callable[..., Scene]) -> None:
+    """So it needs no memory."""
+    seen = scene(MADE, MADE)
+    for number in (1, 2):
+        seen.judge(call("mount.new_tree", {**PROC, 2: Text(b"sysfs")}, number))
+    assert [caller.made for _, caller in seen.mounts.done] == [0, 0]
+
+
+def test_a_thread_waits_for_what_is_undone_of_its_call_before(scene: Callable[..., Scene]) -> None:
+    """A call that C would have continued at once comes here meanwhile, and is continued after that; another thread's is not held back."""
+    seen = scene()
+    order: list[str] = []
+
+    async def slow(effect: Effect, caller: Caller) -> Outcome:
+        await trio.sleep(0.02)
+        order.append("undone")
+        return Outcome(0, undone=True)
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(seen.raw, call("mount.new_tree", PROC, 1))
+            await trio.sleep(0.005)
+            for number, tid in ((2, os.getpid()), (3, 1)):
+                nursery.start_soon(seen.raw, replace(call("mount.new", PROC, number), tid=tid))
+
+    seen.mounts.emulate = slow  # type: ignore[method-assign] # one that takes its time
+    seen.answers.continue_ = lambda notification: not order.append(f"continued {notification}")  # type: ignore[func-returns-value,method-assign]
+    trio.run(main)
+    assert order == ["continued 3", "undone", "continued 2"]

@@ -15,7 +15,7 @@ OF = Attributes(64, stat.S_IFREG | 0o644, 2, 100000, 1_700_000_000_000_000_005)
 @pytest.mark.parametrize(("layout", "size"), [  # sizeof of include/uapi/linux/fuse.h
     (fuse_wire.HEADER, 40), (fuse_wire.REPLY, 16), (fuse_wire.INIT_OUT, 64), (fuse_wire.READ_IN, 40), (fuse_wire.WRITE_IN, 40),
     (fuse_wire.ATTRIBUTES, 88), (fuse_wire.ENTRY_OUT, 40), (fuse_wire.ATTRIBUTES_OUT, 16), (fuse_wire.OPEN_OUT, 16),
-    (fuse_wire.WRITE_OUT, 8), (fuse_wire.STATFS_OUT, 80),
+    (fuse_wire.WRITE_OUT, 8), (fuse_wire.POLL_IN, 24), (fuse_wire.POLL_OUT, 8), (fuse_wire.STATFS_OUT, 80),
 ])  # fmt: skip
 def test_sizes(layout: struct.Struct, size: int) -> None:
     assert layout.size == size
@@ -52,7 +52,14 @@ def test_a_read_tells_whom_it_is_for() -> None:
 
 
 def test_a_write() -> None:
-    assert fuse_wire.written(struct.pack("=QQIIQII", 0, 3, 2, 0, 0, os.O_APPEND, 0) + b"7\nrest") == (3, os.O_APPEND, b"7\n")
+    assert fuse_wire.written(struct.pack("=QQIIQII", 5, 3, 2, 0, 0, os.O_APPEND, 0) + b"7\nrest") == (5, 3, os.O_APPEND, b"7\n")
+
+
+def test_a_poll_tells_whether_somebody_waits() -> None:
+    assert fuse_wire.polled(struct.pack("=QQII", 5, 77, fuse_wire.POLL_SCHEDULE_NOTIFY, 2)) == (5, 77)
+    assert fuse_wire.polled(struct.pack("=QQII", 5, 77, 0, 2)) == (5, 0)
+    assert struct.unpack("=IiQQ", fuse_wire.poll_notice(77)) == (24, fuse_wire.NOTIFY_POLL, 0, 77)
+    assert fuse_wire.poll_events(0x145) == struct.pack("=II", 0x145, 0)
 
 
 def test_a_setattr_of_size_or_times_is_none_of_mode_or_owner() -> None:

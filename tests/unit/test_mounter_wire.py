@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eci_supervisor.cgroup.delegate import directories
+from eci_supervisor.model.emulation import Caller
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.model.tree import Cover, Entry, TreeKind, TreePlan
 from eci_supervisor.model.verdict import (
@@ -15,11 +16,7 @@ from eci_supervisor.model.verdict import (
     Effect,
     Fsmount,
     Fsopen,
-    MakeNode,
-    MountNew,
     MountTree,
-    Move,
-    Named,
     OpenTree,
     Reconfigure,
     RemountBind,
@@ -76,20 +73,6 @@ def test_request(records: list[wire.Record]) -> None:
     assert taken == records
 
 
-def test_options_of_a_tree_are_records() -> None:
-    """As generic_parse_monolithic() splits them: at commas, empty parts and keys skipped."""
-    header, records = unpacked(wire.emulate_request(MountTree(TreeKind.PROC, b"/t", 0, b",ro,,=x,gid=5,subset=,a=b=c"), 1, 2))
-    assert header[5] == 5
-    assert records[1:] == [(0, b"ro", b""), (0, b"gid", b"=5"), (0, b"subset", b"="), (0, b"a", b"=b=c")]
-
-
-def test_what_is_to_be_looked_up() -> None:
-    header, records = unpacked(wire.resolve_request((Named(b"/a"), Named(b"", 0), Named(b"b", 5, follow=False)), 9, 10))
-    assert header == (6, 0, 9, 0, 10, 4, *PLAIN)
-    assert records == [(12, b"", b""), (1, b"/a", b""), (3, b"", b""), (12, b"b", b"")]
-    assert unpacked(wire.emulate_request(MountNew(b"t", 0, b"o", b"s", b"tmpfs"), 9, 10, held=2))[0] == (6, 0, 9, 0, 10, 2, -1, 2, 0, 0, 0)
-
-
 @pytest.mark.parametrize("record", [(0, b"a\0b", b""), (0, b"", b"\0"), (0, b"x" * wire.PACKET_MAX, b"")])
 def test_what_no_packet_can_carry(record: wire.Record) -> None:
     with pytest.raises(wire.WireError):
@@ -98,14 +81,11 @@ def test_what_no_packet_can_carry(record: wire.Record) -> None:
 
 def test_each_effect_is_one_record() -> None:
     effects: dict[Effect, tuple[tuple[int, ...], wire.Record]] = {
-        MountTree(TreeKind.SYSFS, b"/t", 5, b""): ((1, 5, *PLAIN), (1, b"/t", b"")),
+        MountTree(TreeKind.SYSFS, b"/t", 5, b"o"): ((1, 5, *PLAIN), (1, b"/t", b"o")),
         RemountBind(b"/t", 6): ((0, 6, *PLAIN), (2, b"/t", b"")),
         RemountSuperblock(b"/t", 7, b"ro"): ((0, 7, *PLAIN), (3, b"/t", b"ro")),
         UmountTree(b"/t", 8): ((0, 8, *PLAIN), (4, b"/t", b"")),
         Bind(b"/proc", b"/t"): ((0, 0, *PLAIN), (5, b"/t", b"/proc")),
-        Bind(b"1", b"2", recursive=True): ((0, 0x4000, *PLAIN), (5, b"2", b"1")),
-        Move(b"1", b"2", 0x200): ((0, 0x200, *PLAIN), (13, b"2", b"1")),
-        MakeNode(b"null", b"2"): ((0, 0, *PLAIN), (14, b"null", b"2")),
         OpenTree(7, b"t", 1): ((0, 1, 7, 0, 0, 0, 0), (6, b"t", b"")),
         SetAttributes(-1, b"/t", 0, 1, 2, 3): ((0, 0, -1, 0, 1, 2, 3), (7, b"/t", b"")),
         Reconfigure(5): ((0, 0, 5, 0, 0, 0, 0), (8, b"", b"")),
@@ -113,11 +93,11 @@ def test_each_effect_is_one_record() -> None:
         Fsmount(5, 1, 4): ((0, 1, 5, 0, 4, 0, 0), (10, b"", b"")),
     }
     for effect, ((tree, flags, *more), record) in effects.items():
-        assert unpacked(wire.emulate_request(effect, 9, 10)) == ((6, tree, 9, flags, 10, 1, *more), [record])
+        assert unpacked(wire.emulate_request(effect, Caller(3, 9, 10))) == ((6, tree, 9, flags, 10, 1, *more), [record])
 
 
 def test_a_superblock_comes_with_where_it_may_be_mounted() -> None:
-    header, records = unpacked(wire.emulate_request(Reconfigure(5), 9, 10, (b"/proc", b"/t")))
+    header, records = unpacked(wire.emulate_request(Reconfigure(5), Caller(3, 9, 10), (b"/proc", b"/t")))
     assert header[5] == 3
     assert records[1:] == [(0, b"/proc", b""), (0, b"/t", b"")]
 
@@ -144,8 +124,8 @@ def test_no_reply_but_its_own_error(packet: bytes) -> None:
 
 
 def test_reply() -> None:
-    packet = wire.REPLY.pack(-13, wire.NOT_TREE | wire.UNDONE, 100000, 42, b"ke\xffy")
-    assert wire.parse_reply(packet) == wire.Reply(13, True, True, 100000, 42, "ke\\xffy")
+    packet = wire.REPLY.pack(-13, wire.NOT_TREE | wire.UNDONE, 100000, 42, 7, b"ke\xffy")
+    assert wire.parse_reply(packet) == wire.Reply(13, True, True, 100000, 42, 7, "ke\\xffy")
 
 
 @pytest.mark.parametrize(("key", "path"), [

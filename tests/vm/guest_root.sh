@@ -20,13 +20,14 @@ mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 ip link set lo up
 hostname guest
-for module in overlay fuse tun veth; do modprobe $module; done
+for module in overlay fuse tun veth; do /sbin/modprobe $module; done
 mkdir /sys/fs/cgroup/init
 echo 1 >/sys/fs/cgroup/init/cgroup.procs
 for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do echo +$controller >/sys/fs/cgroup/cgroup.subtree_control; done
+ulimit -n 65536
 cd /root/eci
 echo "@BEGIN@"
-sh -c '@COMMAND@' </dev/null 2>&1
+/bin/sh -c '@COMMAND@' </dev/null 2>&1
 echo "@END@ $?"
 sync
 /bin/busybox poweroff -f

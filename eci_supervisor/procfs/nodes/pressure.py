@@ -1,6 +1,6 @@
 """/proc/pressure/*: the container's own, zero where its cgroup keeps none. Source: psi_show of kernel/sched/psi.c.
 
-A trigger cannot be set here: a write is EACCES.
+Triggers are procfs/pressure_files.py's, where tunables are served; as a view a write is EACCES.
 """
 from collections.abc import Callable
 
