@@ -11,7 +11,7 @@ from eci_supervisor.life.log import Log
 from eci_supervisor.linux.pages import SharedPages
 
 SETTLE_S = 0.5
-MOST_SETTLE_S = 8.0
+MOST_SETTLE_S = 2.0
 MOST_PASS_S = 16.0  # after that there is nothing left; a pass takes 2 ms
 MOST_S = 64.0
 OWN_WAITS = 2  # that for the time to pass, and one that an earlier deadline ended
