@@ -91,10 +91,9 @@ int run_real(const char *real, char **argv, int creator)
 	struct pollfd sources[] = { { -1, POLLIN, 0 }, { creator, POLLIN, 0 } };
 	pid_t parent = getpid(), child, ended = 0;
 	int status = 1 << 8;
-	size_t i;
 
 	sigfillset(&watched);
-	for (i = 0; i < sizeof(KEPT) / sizeof(*KEPT); i++)
+	for (size_t i = 0; i < sizeof(KEPT) / sizeof(*KEPT); i++)
 		sigdelset(&watched, KEPT[i]);
 	sigprocmask(SIG_BLOCK, &watched, &before);
 	sources[0].fd = signalfd(-1, &watched, SFD_CLOEXEC);
@@ -124,10 +123,7 @@ int run_real(const char *real, char **argv, int creator)
 static int receive(int fd, struct answer *answer)
 {
 	struct iovec part = { answer->text, ANSWER_LIMIT };
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(answer->fds))];
-	} control;
+	union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(answer->fds))]; } control;
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
 	const struct cmsghdr *header;
 	ssize_t length;
@@ -150,10 +146,8 @@ static int asked(const struct command_line *line, const char *real)
 {
 	static const int STANDARD[] = { 0, 1, 2 };
 	char path[PATH_MAX], self[PATH_MAX] = "", packet[3 * PATH_MAX];
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(STANDARD))];
-	} control = { .header = { CMSG_LEN(sizeof(STANDARD)), SOL_SOCKET, SCM_RIGHTS } };
+	union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(STANDARD))]; } control = {
+		.header = { CMSG_LEN(sizeof(STANDARD)), SOL_SOCKET, SCM_RIGHTS } };
 	struct iovec part = { packet, 0 };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
 	int fd;
@@ -188,9 +182,8 @@ static int start_server(const struct command_line *line, const char *real)
 static char **prepared(const struct command_line *line, struct answer *answer)
 {
 	char *word = answer->text + strlen(answer->text) + 1, **words, **next;
-	size_t i;
 
-	for (i = 0; i < answer->count && word < answer->end; i++) {
+	for (size_t i = 0; i < answer->count && word < answer->end; i++) {
 		dup2(answer->fds[i], (int)strtol(word, &word, 10));
 		close(answer->fds[i]);
 	}

@@ -219,9 +219,9 @@ static void keep(struct action *action)
 /* Answers with a new descriptor of the caller's, or returns what is to be answered instead: -EMFILE, say. */
 int eci_give(struct action *action)
 {
-	const unsigned int cloexec[OPERATIONS] = { [OP_FSOPEN] = FSOPEN_CLOEXEC, [OP_FSMOUNT] = FSMOUNT_CLOEXEC, [OP_OPEN_TREE] = OPEN_TREE_CLOEXEC };
+	unsigned int cloexec = action->op == OP_OPEN_TREE ? OPEN_TREE_CLOEXEC : FSMOUNT_CLOEXEC;	/* the same number as FSOPEN_CLOEXEC */
 	struct seccomp_notif_addfd give = { .id = action->caller->id, .flags = SECCOMP_ADDFD_FLAG_SEND, .srcfd = (uint32_t)action->out,
-					    .newfd_flags = action->request->flags & cloexec[action->op] ? O_CLOEXEC : 0 };
+					    .newfd_flags = action->request->flags & cloexec ? O_CLOEXEC : 0 };
 	int ret = result(ioctl(action->caller->notify, SECCOMP_IOCTL_NOTIF_ADDFD, &give));
 
 	action->given = ret >= 0;

@@ -78,7 +78,7 @@ struct eci_row {
 	char names[2][16];
 	int32_t error;
 	int32_t rule;		/* index into policy.table.RULES */
-	uint32_t reads;		/* string arguments copied for ECI_ASK, one bit each */
+	uint32_t reads;		/* string arguments copied for ECI_ASK, one bit each; of ECI_CONTINUE: its event names a namespace */
 	uint32_t pages;		/* those of reads that are a page of data: what is readable counts, no NUL is needed */
 	uint32_t structs;	/* those that are a struct: the next argument is its size, of which ECI_TEXT_BYTES at most are copied */
 };
@@ -227,6 +227,7 @@ struct eci_read {
 	int page;
 };
 uint32_t eci_caller_uid(uint32_t tid);
+void eci_tell_namespace(struct eci_call *call, int ours);
 int eci_machine_get(struct eci_machine *machine, uint64_t now_ns, struct eci_sysinfo *info);
 int eci_sysinfo_put(uint32_t tid, uint32_t arch, uint64_t address, struct eci_sysinfo *info);
 void eci_tracee_read(uint32_t tid, struct eci_read *reads, unsigned int count);

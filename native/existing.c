@@ -21,11 +21,9 @@ static unsigned int seen_count;
 /* TREES for what is neither procfs nor sysfs. */
 enum tree_kind eci_kind(int mount)
 {
-	struct statfs fs;
+	long magic = eci_fs_magic(mount);
 
-	if (fstatfs(mount, &fs) < 0)
-		return TREES;
-	return fs.f_type == PROC_SUPER_MAGIC ? TREE_PROC : fs.f_type == SYSFS_MAGIC ? TREE_SYSFS : TREES;
+	return magic == PROC_SUPER_MAGIC ? TREE_PROC : magic == SYSFS_MAGIC ? TREE_SYSFS : TREES;
 }
 
 static bool is_node(uint64_t dev)

@@ -41,12 +41,11 @@ static int attach_sys(struct job *job, int rootfs)
 {
 	cleanup_fd int cgroup = -1, under = eci_open_below(rootfs, "sys", O_PATH | O_DIRECTORY, SAFE);
 	struct place place;
-	struct statfs fs;
 	int ret;
 
-	if (under < 0 || eci_place(under, &place) < 0 || fstatfs(under, &fs) < 0)
+	if (under < 0 || eci_place(under, &place) < 0)
 		return under < 0 ? under : -errno;
-	if (place.mount_root && fs.f_type == TMPFS_MAGIC) {
+	if (place.mount_root && eci_fs_magic(under) == TMPFS_MAGIC) {
 		if (job->cgroup)
 			cgroup = open_tree(under, "fs/cgroup", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
 		if ((job->cgroup && cgroup < 0) || fchdir(under) < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)

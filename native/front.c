@@ -102,9 +102,7 @@ static int is_command(const char *word, size_t count)
  */
 static int is_refused(const struct command_line *line)
 {
-	char **word;
-
-	for (word = line->command; *word; word++) {
+	for (char **word = line->command; *word; word++) {
 		if (is_command(*word, sizeof(OUR_COMMANDS) / sizeof(*OUR_COMMANDS)))
 			return 1;
 		if (!line->doubtful)
@@ -152,10 +150,9 @@ static int find_python(const char *self, char python[PATH_MAX])
 {
 	char name[PATH_MAX], link[PATH_MAX], directory[PATH_MAX];
 	ssize_t length;
-	int depth;
 
 	snprintf(name, sizeof(name), "%s", (const char *)getauxval(AT_EXECFN));
-	for (depth = 0; depth < 16; depth++) {
+	for (int depth = 0; depth < 16; depth++) {
 		snprintf(directory, sizeof(directory), "%s", name);
 		dirname(directory);
 		if (environment_python(directory, "..", python))
@@ -239,9 +236,8 @@ static int delete(const struct command_line *line, const char *real)
 	char root[PATH_MAX], number[16];
 	const char *id = NULL;
 	int code, forced = 0;
-	char **word;
 
-	for (word = line->command + 1; *word; word++) {
+	for (char **word = line->command + 1; *word; word++) {
 		if (!strcmp(*word, "--force") || !strcmp(*word, "-f") || !strcmp(*word, "-force"))
 			forced = 1;
 		else if ((*word)[0] != '-')

@@ -70,20 +70,11 @@ static const char *usual(const struct eci_call *call)
 /* Has lane->tree and lane->whose filled in. Where trees are taken one after the other the next is being made: the socket has a timeout. */
 static bool take(struct eci_lane *lane)
 {
-	union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(int))]; } control;
-	struct iovec iov = { .iov_base = &lane->whose, .iov_len = sizeof(lane->whose) };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-	const struct cmsghdr *header;
-
 	if (lane->tree >= 0)
 		return lane->unprivileged;
 	eci_lane_rest(lane);
-	if (recvmsg(lane->fd, &message, MSG_CMSG_CLOEXEC) != sizeof(lane->whose))
+	if (eci_receive(lane->fd, &lane->whose, sizeof(lane->whose), &lane->tree) != sizeof(lane->whose) || lane->tree < 0)
 		return false;
-	header = CMSG_FIRSTHDR(&message);
-	if (!header || header->cmsg_type != SCM_RIGHTS || header->cmsg_len != CMSG_LEN(sizeof(int)))
-		return false;
-	memcpy(&lane->tree, CMSG_DATA(header), sizeof(lane->tree));
 	lane->taken = true;
 	if (!lane->unprivileged) {
 		setfsgid(lane->whose.root);

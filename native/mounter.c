@@ -228,29 +228,12 @@ static int carry_out(const struct packet *packet, struct reply *reply)
 	return -EBADMSG;
 }
 
-/* One packet with at most one descriptor; what does not fit is an error, not a shorter request. 0: the other side is gone. */
-static ssize_t receive(int socket, char *buffer, int *fd)
-{
-	union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(int))]; } control;
-	struct iovec iov = { .iov_base = buffer, .iov_len = PACKET_MAX };
-	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-	ssize_t size = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
-	struct cmsghdr *header = size > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-
-	*fd = -1;
-	if (size <= 0)
-		return size < 0 && errno == EINTR ? receive(socket, buffer, fd) : 0;
-	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
-		memcpy(fd, CMSG_DATA(header), sizeof(int));
-	return message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? 1 : size;
-}
-
 /* False: the other side is gone. */
 static bool serve_one(int socket)
 {
 	static char buffer[PACKET_MAX] __attribute__((aligned(16)));
 	static struct packet packet;
-	ssize_t size = receive(socket, buffer, &packet.fd);
+	ssize_t size = eci_receive(socket, buffer, PACKET_MAX, &packet.fd);
 	struct reply reply = { 0 };
 	int ret;
 

@@ -172,6 +172,7 @@ struct action {
 
 /* notify.c, beside what eci.h has */
 bool eci_same_label(int proc, const char *ours);
+ssize_t eci_receive(int socket, void *buffer, size_t size, int *fd);
 
 /* join.c: children, and who they become */
 int eci_in_child(int (*run)(void *arg), void *arg, bool newborn);

@@ -1,7 +1,8 @@
-/* What a serving thread and the mounter alike say to the kernel of a notification, and ask of a caller. */
+/* What serving threads and the mounter both do: speak with the kernel of a notification, ask of a caller, hear from another process. */
 #include <linux/seccomp.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 
 #include "mounter.h"
 
@@ -29,4 +30,19 @@ bool eci_same_label(int proc, const char *ours)
 	char label[sizeof(((struct spare *)0)->label)] = "";
 
 	return !*ours || (fd >= 0 && read(fd, label, sizeof(label) - 1) > 0 && !strcmp(label, ours));
+}
+
+/* One packet with at most one descriptor, else -1; what does not fit is an error, not a shorter packet. 0: the other side is gone. */
+ssize_t eci_receive(int socket, void *buffer, size_t size, int *fd)
+{
+	union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(int))]; } control;
+	struct iovec iov = { .iov_base = buffer, .iov_len = size };
+	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
+	ssize_t got = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
+	struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
+
+	*fd = -1;
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof(int)))
+		memcpy(fd, CMSG_DATA(header), sizeof(int));
+	return got > 0 && message.msg_flags & (MSG_TRUNC | MSG_CTRUNC) ? 1 : got;
 }

@@ -26,9 +26,7 @@ int eci_queue_open(struct eci_queue *queue)
 	if (slots == MAP_FAILED)
 		return -errno;
 	queue->slots = slots;
-	atomic_init(&queue->room, ~0ull);
-	atomic_init(&queue->head, 0);
-	atomic_init(&queue->tail, 0);
+	atomic_init(&queue->room, ~0ull);	/* head and tail are 0, as all of a server's memory */
 	return 0;
 }
 

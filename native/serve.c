@@ -182,7 +182,7 @@ static void ask(struct eci_server *server, struct eci_call *call, const struct e
 {
 	int ret;
 
-	read_texts(server, call, row->reads, row->pages, row->structs);
+	read_texts(server, call, row->action == ECI_CONTINUE ? 0 : row->reads, row->pages, row->structs);
 	ret = enqueue(server, call);
 	if (ret == -EAGAIN)
 		return answer(server, call, ECI_FAILED, EIO);
@@ -245,9 +245,11 @@ static void judge(struct eci_server *server, const struct seccomp_notif *notific
 	call->rule = row ? row->rule : -1;
 	if (!row)
 		answer(server, call, ECI_FAILED, EIO);
-	else if (row->action == ECI_CONTINUE && !call->held)	/* else Python continues it, in its turn */
+	else if (row->action == ECI_CONTINUE && !call->held) {	/* else Python continues it, in its turn */
+		if (row->reads && call->received_ns - server->flood.previous_ns >= BURST_NS)
+			eci_tell_namespace(call, server->lane.home);
 		answer(server, call, ECI_CONTINUED, 0);
-	else if (row->action == ECI_SYSINFO)
+	} else if (row->action == ECI_SYSINFO)
 		tell_machine(server, call);
 	else if (row->action == ECI_ERRNO)
 		answer(server, call, ECI_DENIED, row->error);

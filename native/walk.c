@@ -37,9 +37,7 @@ int eci_place(int fd, struct place *place)
 
 static bool on_procfs(int fd)
 {
-	struct statfs fs;
-
-	return fstatfs(fd, &fs) == 0 && fs.f_type == PROC_SUPER_MAGIC;
+	return eci_fs_magic(fd) == PROC_SUPER_MAGIC;
 }
 
 static bool at_procfs_root(int fd)

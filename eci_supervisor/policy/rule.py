@@ -95,8 +95,8 @@ class Rule:
 
     when: the registers it is for; passes, traps: what the filter lets through and what it notifies in the trap set `needed`, where that
     is not simply `when`: together those of a call's rules cover every value, and they overlap only among themselves; reads: arguments
-    copied for Ask, strings but for pages, a page of data, and structs, whose size is the next argument; only: it is there where the admin
-    has one of these rules, and has named `kind` in it if that is set.
+    copied for Ask, strings but for pages, a page of data, and structs, whose size is the next argument, and of a Continue descriptors of
+    namespaces, which its event names; only: it is there where the admin has one of these rules, and has named `kind` in it if that is set.
     """
 
     name: str

@@ -134,7 +134,7 @@ NAMESPACES = (
     Rule("clone3.no", "clone3", Refuse(ENOSYS), only=(Only.NAMESPACES, Only.NESTED_DEPTH),
          why="its flags are in memory, so they cannot be judged: callers fall back to clone"),
     Rule("clone3", "clone3", Allow(NSCAP), why=NEEDS_CAPABILITY),
-    Rule("setns", "setns", Continue(NSCAP), passes=ALL,
+    Rule("setns", "setns", Continue(NSCAP), passes=ALL, reads=(0,),
          why="no namespace of the host is within reach, and joining one needs a capability in it"),
     Rule("pivot_root", "pivot_root", Allow(LOCK), why="a locked mount is no new root, and the old one keeps its locks"),
     Rule("chroot", "chroot", Allow(NSCAP), why="paths are resolved in the caller's root"),

@@ -5,7 +5,7 @@ from eci_supervisor.model.event import Event
 from eci_supervisor.model.verdict import Continue
 from eci_supervisor.policy.arch import Abi, abi_of, number
 from eci_supervisor.policy.rule import Allow, Ask, Rule
-from eci_supervisor.policy.table import RULES
+from eci_supervisor.policy.table import KINDS, RULES
 from eci_supervisor.seccomp.ring import Done, RawEvent
 
 TEXT_LIMIT = 256  # characters of one string
@@ -37,10 +37,18 @@ def escaped(text: bytes) -> str:
     return shown if len(text) <= TEXT_LIMIT and len(shown) <= TEXT_LIMIT else shown[: TEXT_LIMIT - 3] + "..."
 
 
+def namespace(text: bytes) -> str:
+    """What native/setns.c tells: kind, inode, and the host's uid of who made the user namespace that owns it, or that it is."""
+    kind, inode, owner = text.decode("ascii").split()
+    name = next((name for name, bit in KINDS.items() if bit == int(kind, 16)), f"{kind} (a kind we do not know)")
+    return f"{name} namespace {inode}, made by uid {owner}"
+
+
 def _arguments(call: str, raw: RawEvent) -> dict[str, str]:
-    """The registers the call has, in hexadecimal, a copied string in the place of its pointer."""
+    """The registers the call has, in hexadecimal, a copied string in the place of its pointer, a namespace in that of its descriptor."""
     names = ARGUMENTS.get(call, tuple(f"arg{index}" for index in range(6)))
-    return {name: escaped(raw.texts[index]) if index in raw.texts else f"{raw.args[index]:#x}" for index, name in enumerate(names)}
+    show = namespace if call == "setns" else escaped
+    return {name: show(raw.texts[index]) if index in raw.texts else f"{raw.args[index]:#x}" for index, name in enumerate(names)}
 
 
 def _checks(raw: RawEvent) -> tuple[str, ...]:

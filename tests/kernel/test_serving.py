@@ -4,8 +4,9 @@ import mmap
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
-from errno import EFAULT, EINVAL, EIO, ENAMETOOLONG, ENOENT, ENOSYS, EPERM
+from errno import EBADF, EFAULT, EINVAL, EIO, ENAMETOOLONG, ENOENT, ENOSYS, EPERM
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,25 @@ def test_registers_decide_and_each_call_is_one_event(ring: EventRing) -> None:
     assert seen[1].checks == ("NSCAP",)
     assert all(0 < event.duration_us < 1e6 for event in seen)
     assert thread.counters().answered == 5
+
+
+def test_an_event_names_the_namespace_of_a_setns(ring: EventRing) -> None:
+    """By its descriptor, one that was bound somewhere too; any other descriptor stays a number, and is not even opened."""
+    def body() -> list[int]:
+        read, write = os.pipe()
+        got = []
+        for fd in (os.open("/proc/self/ns/net", os.O_RDONLY), os.open("/proc/self/ns/user", os.O_RDONLY), read, 99):
+            time.sleep(0.002)  # in a burst nothing is asked
+            got.append(syscall(SETNS, fd, 0))
+        os.close(write)
+        return got
+
+    got, _ = served(ring, body)
+    assert got == [0, -EINVAL, -EINVAL, -EBADF]
+    told = [event.args["fd"] for event in events(ring)]
+    assert told == [f"network namespace {os.stat('/proc/self/ns/net').st_ino}, made by uid 0",
+                    f"user namespace {os.stat('/proc/self/ns/user').st_ino}, made by uid 0", *told[2:]]
+    assert int(told[2], 16) < 99 == int(told[3], 16)
 
 
 def test_a_caller_is_known_by_its_user(ring: EventRing) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from eci_supervisor.policy.table import RULES
 from eci_supervisor.seccomp.callers import who
-from eci_supervisor.seccomp.events import TEXT_LIMIT, escaped, event_of
+from eci_supervisor.seccomp.events import TEXT_LIMIT, escaped, event_of, namespace
 from eci_supervisor.seccomp.ring import HOLD_OFF_S, Done, EventRing, RawEvent
 
 INDEX = {rule.name: number for number, rule in enumerate(RULES)}
@@ -48,6 +48,13 @@ def test_a_continued_call() -> None:
     assert (event.call, event.abi, event.verdict, event.rule) == ("mount", "x86_64", "continue", "mount.remount")
     assert event.checks == ("LOCK", "OWNER")
     assert (event.container, event.root, event.uid, event.duration_us) == ("web1", "/run/runc", 100000, 7.5)
+
+
+def test_a_namespace_in_the_place_of_its_descriptor() -> None:
+    setns = replace(RAW, rule=INDEX["setns"], nr=308, args=(7, 0, 0, 0, 0, 0), texts={0: b"40000000 4026532000 100000"})
+    assert event_of(setns, container="c", root="r").args == {"fd": "network namespace 4026532000, made by uid 100000", "nstype": "0x0"}
+    assert event_of(replace(setns, texts={}), container="c", root="r").args["fd"] == "0x7"
+    assert namespace(b"100 1 0") == "100 (a kind we do not know) namespace 1, made by uid 0"
 
 
 def test_a_call_without_a_rule() -> None:
