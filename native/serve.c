@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <sys/timerfd.h>
 #include <time.h>
+
 #include "lane.h"
 
 #define END_SIGNAL (SIGRTMIN + 5)
@@ -59,8 +60,7 @@ static void count(_Atomic uint64_t *counter)
 	atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
-/* Asked after the answer, so nobody waits for it, and not in a burst: there it would halve the rate. Python looks later at what is not
- * known here. */
+/* Asked after the answer, and not in a burst: there it would halve the rate. Python looks later at what is not known here. */
 static uint32_t caller_uid(const struct eci_server *server, const struct eci_call *call)
 {
 	return call->received_ns - server->flood.previous_ns < BURST_NS ? UINT32_MAX : eci_caller_uid(call->tid);
@@ -159,8 +159,7 @@ static void wake_python(const struct eci_server *server)
 }
 
 /* Puts the call in hand into the queue. While Python is held up, signals can fill it with calls that are long gone, their repetitions
- * behind them: so a full queue is waited for, a little. What is not received meanwhile does not fill it either.
- */
+ * behind them: so a full queue is waited for, a little. What is not received meanwhile does not fill it either. */
 static int enqueue(struct eci_server *server, const struct eci_call *call)
 {
 	const struct timespec step = { .tv_nsec = WAIT_STEP_NS };
@@ -314,8 +313,7 @@ static int start_thread(struct eci_server *server)
 }
 
 /* Starts a thread on notify_fd. All fds, the policy, the ring and the machine are borrowed until eci_serve_free. What the thread writes
- * to lies in mappings of its own: pages.c relies on it.
- */
+ * to lies in mappings of its own: pages.c relies on it. */
 int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine, int lane_fd,
 		    int event_fd, int timer_fd, struct eci_server **result)
 {
