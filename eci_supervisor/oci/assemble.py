@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from eci_supervisor.life.record import store_late_binds
+from eci_supervisor.linux.listening import listening_paths
 from eci_supervisor.linux.mount_api import MS_BIND, mount
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.oci.call import Call
 from eci_supervisor.oci.claim import write_file
+from eci_supervisor.oci.engine import calling_engine
 from eci_supervisor.oci.features import features
 from eci_supervisor.oci.joins import Identities
 from eci_supervisor.oci.own_places import own_places
@@ -45,7 +47,12 @@ def ground(call: Call, spec: Spec) -> Ground:
     decided = call.decided
     relay = call.directory.docker_socket if decided.rights is not None else ""
     own = own_places(spec, call.line.id, os.path.realpath(call.bundle))
-    return Ground(own=own, engine=decided.policy.socket.engine, state_dir=call.state_dir.path, relay=relay)
+
+    def engine() -> tuple[str, ...]:
+        caller = calling_engine(spec)
+        return decided.policy.socket.engine, caller.exec_root, *listening_paths(caller.pid)
+
+    return Ground(own=own, engine=engine, state_dir=call.state_dir.path, relay=relay)
 
 
 def absolute_sources(spec: Spec, bundle: str) -> tuple[Mount, ...]:

@@ -5,6 +5,7 @@
 | all | the bundle (Podman keeps hosts, resolv.conf and shm in it) |
 | Docker | DATA/containers/ID, DATA being known by a mount of hostname, hosts, resolv.conf or shm from there: the id is nobody's to choose |
 | kubelet | /var/lib/kubelet/pods/UID, the uid being that of the cgroup |
+| Docker's BuildKit | of a step whose bundle it keeps: its names and name servers, secrets, the client's ssh agent, and layers |
 | containerd's CRI | hostname, hosts, resolv.conf and shm of its sandbox. An annotation names the sandbox, so it is these four alone |
 """
 import posixpath
@@ -12,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from eci_supervisor.oci.engine import calling_engine
 from eci_supervisor.oci.spec import Spec
 
 ENGINES_MOUNTS: Final = {"/etc/hostname": "hostname", "/etc/hosts": "hosts", "/etc/resolv.conf": "resolv.conf", "/dev/shm": "mounts/shm"}
@@ -21,6 +23,8 @@ SANDBOX_FILES: Final = ("hostname", "hosts", "resolv.conf", "shm")
 PODS: Final = "/var/lib/kubelet/pods"
 POD: Final = re.compile(r"[/-]pod([0-9a-f]{8}(?:[-_][0-9a-f]{4}){3}[-_][0-9a-f]{12})(?:\.slice|/|$)")
 IDENTIFIER: Final = re.compile(r"[0-9a-f]{64}")
+BUILDKITS: Final = (r"/(buildkit/executor/(resolv\.conf|hosts(\.\w+)?)|tmp/buildkit-secrets\d+/\w+|"
+                    r"tmp/\.buildkit-ssh-sock\d+/ssh_auth_sock|overlay2/\w+/(merged|diff)(/.*)?)")  # fmt: skip
 PODMANS_VOLUMES: Final = "/var/lib/containers/storage/volumes"
 
 
@@ -39,7 +43,8 @@ class OwnPlaces:
 
 def own_places(spec: Spec, container: str, bundle: str) -> OwnPlaces:
     """`container`: the engine's id; bundle: absolute."""
-    root, pod = data_root(spec, container), POD.search(spec.cgroups_path)
+    builders = builders_root(spec, container, bundle)
+    root, pod = builders or data_root(spec, container), POD.search(spec.cgroups_path)
     below = [bundle] if bundle != "/" else []
     if root:
         below.append(f"{root}/containers/{container}")
@@ -49,6 +54,8 @@ def own_places(spec: Spec, container: str, bundle: str) -> OwnPlaces:
     files = [f"{above}/{sandbox}/{name}" for above in SANDBOXES for name in SANDBOX_FILES] if IDENTIFIER.fullmatch(sandbox) else []
     if root:
         files += joined(spec, root)
+    if builders:
+        files += [mount.source for mount in spec.mounts if re.fullmatch(re.escape(builders) + BUILDKITS, mount.source)]
     volumes = (f"{root}/volumes", PODMANS_VOLUMES) if root else (PODMANS_VOLUMES,)
     return OwnPlaces(tuple(below), tuple(files), volumes, root)
 
@@ -70,3 +77,12 @@ def data_root(spec: Spec, container: str) -> str:
         if name and container and mount.source.startswith("/") and mount.source.endswith(tail):
             return posixpath.normpath(mount.source.removesuffix(tail) or "/").rstrip("/")
     return ""
+
+
+def builders_root(spec: Spec, container: str, bundle: str) -> str:
+    """Docker's data root where a bundle is that of a step of its BuildKit's, which mounts by its own decision; "" for any other.
+
+    A client names layers, secrets and caches of its build, never a path of the host.
+    """
+    tail = f"/buildkit/executor/{container}"
+    return bundle.removesuffix(tail) if container and bundle.endswith(tail) and calling_engine(spec).pid else ""

@@ -26,13 +26,12 @@ BUILT_IN = "the built-in list"
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What of the host is not like the rest of it. own: the container's; engine: its socket; state_dir: ours.
-
-    relay: the socket that takes the engine's place, "" for none.
+    """What of the host is not like the rest of it. own: the container's; engine: tells the engine's sockets, and its files at run time;
+    state_dir: ours; relay: the socket that takes the engine's place, "" for none.
     """
 
     own: OwnPlaces
-    engine: str
+    engine: Callable[[], tuple[str, ...]]
     state_dir: str
     relay: str = ""
 
@@ -97,7 +96,7 @@ class Restrictions:
 
     def _entries(self) -> tuple[Entry, ...]:
         if self._denied is None:
-            roots = (self._ground.own.data_root, self._ground.engine, self._ground.state_dir)
+            roots = (self._ground.own.data_root, *self._ground.engine(), self._ground.state_dir)
             self._denied = tuple(self._listed(dict.fromkeys((*restricted.DENIED, *filter(None, roots), *self._rules.denied))))
         return self._denied
 

@@ -16,8 +16,8 @@ def settled(call: Call, spec: Spec, report: Reporter) -> tuple[Call, Spec]:
     for warning in filter(None, (policy.problem, powerless(spec))):
         report.warning(warning)
     line = replace(call.line, mode=mode(policy, call.line.mode), audit_dir=audit_dir(policy, call.line.audit_dir))
-    spec, found = decided(spec, policy, call.directory, lambda: right_of(
-        line.id, policy, call.state_dir, lambda told, verdict: noted(told, line, verdict)))
+    spec, found = decided(spec, policy, call.directory, lambda elsewhere: right_of(
+        line.id, policy, call.state_dir, lambda told, verdict: noted(told, line, verdict), elsewhere))
     return replace(call, line=line, decided=found), spec
 
 

@@ -69,6 +69,8 @@ def clone_source(mount: Mount, rules: SourceRules) -> Clone:
     mount_setattr(tree.fileno(), attr_set=flags.attr_set, attr_clear=flags.attr_clear, propagation=flags.propagation,
                   recursive=flags.recursive, what=mount.source)
     warnings = list(_idmapped(tree, mount.source, path, lines, rules))
+    if lines[0].fstype.startswith(b"fuse"):
+        warnings.append(by_name_alone(mount.source, os.fsdecode(lines[0].fstype)))
     if flags.shared:
         warnings.append(f"volume {mount.source} is bound rslave, not rshared: what the container mounts below it stays in the container.")
     return Clone(tree, stat.S_ISDIR(status.st_mode), flags, warnings=tuple(warnings))
@@ -163,6 +165,11 @@ def below_warning(path: str, source: str) -> str:
 def cannot_be_idmapped(path: str, fstype: str) -> str:
     return (f"volume {path} ({fstype}) cannot be idmapped by this kernel ({os.uname().release}): files of host ids will show as nobody. "
             "Use a local file system.")
+
+
+def by_name_alone(path: str, fstype: str) -> str:
+    return (f"volume {path} ({fstype}) is what a program says it is: it was judged by its path, and what it shows may be anything that its "
+            "program can read.")
 
 
 def private(path: str) -> bool:

@@ -70,7 +70,7 @@ class Ground:
         mount("", "/", "", MS_REC | MS_SLAVE)
         return stage(StageRequest(rootfs=str(rootfs), read_only=read_only, ids=IDS, mounts=mounts, stage_dir=f"{self.open}/run/stage",
                                   binds=BindRules(identity=identity),
-                                  ground=HostGround(own=OwnPlaces(), engine="", state_dir="/nowhere")))
+                                  ground=HostGround(own=OwnPlaces(), engine=tuple, state_dir="/nowhere")))
 
 
 @contextmanager

@@ -4,9 +4,10 @@ import json
 import pytest
 
 from eci_supervisor.mounts.mountinfo import parse_line
+from eci_supervisor.oci.engine import CallingEngine, calling_engine
 from eci_supervisor.oci.own_places import PODMANS_VOLUMES, OwnPlaces, data_root, own_places
 from eci_supervisor.oci.places import Entry, Located, Place, contained, inside, place_of
-from eci_supervisor.oci.spec import Spec, parse_spec
+from eci_supervisor.oci.spec import Json, Spec, parse_spec
 
 ID = "c" * 64
 UID = "0a1b2c3d-1111-2222-3333-444455556666"
@@ -30,6 +31,30 @@ def test_docker() -> None:
 def test_no_data_root(destination: str, source: str) -> None:
     assert data_root(spec((destination, source)), ID) == ""
     assert data_root(spec(("/etc/hosts", "/containers//hosts")), "") == ""
+
+
+def test_a_step_of_buildkit() -> None:
+    """What BuildKit makes for a step is its own, and a path of the host is not, however the spec came by it."""
+    own = ("buildkit/executor/resolv.conf", "buildkit/executor/hosts.abc", "tmp/buildkit-secrets12/xyz",
+           "tmp/.buildkit-ssh-sock3/ssh_auth_sock", "overlay2/abc/diff", "overlay2/abc/merged/a/b")  # fmt: skip
+    others = ("buildkit/executor/other/rootfs", "containers/x/hosts", "overlay2/abc", "tmp/x")
+    hook: list[Json] = [{"path": "/proc/77/exe", "args": ["libnetwork-setkey", "-exec-root=/run/docker", "sandbox", "x"]}]
+    made = spec(*((f"/m{index}", f"/data/{path}") for index, path in enumerate(own + others)), ("/etc", "/etc"))
+    step = made.put("hooks", "prestart", value=hook)
+    found = own_places(step, "abc", "/data/buildkit/executor/abc")
+    assert (found.exactly, found.data_root) == (tuple(f"/data/{path}" for path in own), "/data")
+    for strange, bundle in ((made, "/data/buildkit/executor/abc"), (step, "/data/buildkit/executor/abcd"), (step, "/run/abc")):
+        assert own_places(strange, "abc", bundle).exactly == ()
+
+
+@pytest.mark.parametrize(("hooks", "expected"), [
+    ([{"path": "/proc/77/exe", "args": ["libnetwork-setkey", "-exec-root=/run/docker", "s", "x"]}], CallingEngine(77, "/run/docker")),
+    ([{"path": "/bin/x"}, {"path": "/proc/7/exe", "args": ["libnetwork-setkey", "s"]}], CallingEngine(7)),
+    ([{"path": "/proc/self/exe", "args": ["libnetwork-setkey"]}], CallingEngine()),
+    ([{"path": "/proc/7/exe", "args": ["x"]}], CallingEngine()), (["x"], CallingEngine()), (None, CallingEngine()),
+])  # fmt: skip
+def test_the_engine_that_calls(hooks: list[Json], expected: CallingEngine) -> None:
+    assert calling_engine(spec().put("hooks", "prestart", value=hooks)) == expected
 
 
 @pytest.mark.parametrize("cgroups", [
