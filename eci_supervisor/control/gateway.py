@@ -41,7 +41,7 @@ def gateway(context: click.Context, listen: str, group: str, engine: str, audit_
         click.echo(f"eci: gateway: isolation is off by {source}: users name the runtime; `eci enable`, or "
                    "enhancedContainerIsolation.value in the settings, forces eci-runc", err=True)  # fmt: skip
     try:
-        serve(Address.parse(listen, group), engine, now, audit_dir)
+        serve(Address.parse(listen, group), engine, now, directory, audit_dir)
     except CannotListen as error:
         click.echo(f"eci: gateway: {error}", err=True)
         sys.exit(1)

@@ -67,7 +67,7 @@ def decide(head: Head, rights: Rights) -> Permitted:
     _check_class(route, head, rights)
     listed = lists.refuses(rights.commands, route)
     if listed and not rights.learn:
-        raise _blocked("socket.command", head, f"the docker socket command list in {rights.file}", rights.commands.where)
+        raise blocked("socket.command", head, f"the docker socket command list in {rights.file}", rights.commands.where)
     try:
         queries.check(route.method, route.path + (f"?{route.query}" if route.query else ""), target)
         _check_media(route, head)
@@ -80,6 +80,12 @@ def decide(head: Head, rights: Rights) -> Permitted:
 
 def malformed(what: str) -> Refused:
     return Refused(400, "socket.request", f"{PREFIX}malformed request: {what}")
+
+
+def blocked(code: str, head: Head, what: str, where: str) -> Refused:
+    """what: would allow it, in which file or elsewhere; where: the JSON path that refuses."""
+    sentence = f'{PREFIX}docker command "{shown(head.target)}" is blocked; if you wish to allow it, configure {what}.'
+    return Refused(403, code, sentence, where)
 
 
 def body_refused(error: BodyRefused) -> Refused:
@@ -97,21 +103,16 @@ def shown(target: bytes) -> str:
 
 def _check_class(route: Route, head: Head, rights: Rights) -> None:
     if Class.ELSEWHERE in route.classes and "image build" in route.blocked_by and not rights.builds:
-        raise _blocked("socket.engine", head, f"{BUILDS} in {rights.file}", BUILDS)
+        raise blocked("socket.engine", head, f"{BUILDS} in {rights.file}", BUILDS)
     elsewhere = Class.ELSEWHERE in route.classes and "image build" not in route.blocked_by
     if (elsewhere or Class.ADMIN in route.classes) and not rights.engine_admin:
-        raise _blocked("socket.engine", head, f"{ENGINE_ADMIN} in {rights.file}", ENGINE_ADMIN)
+        raise blocked("socket.engine", head, f"{ENGINE_ADMIN} in {rights.file}", ENGINE_ADMIN)
 
 
 def lines(policy: Policy) -> dict[str, int]:
     """Where in the settings file those stand that may refuse a request."""
     lists = (policy.socket.commands.where, *(entry.commands.where for entry in policy.socket.entries))
     return {where: policy.line(where) for where in (IMAGES, BUILDS, ENGINE_ADMIN, MAX_BODY, *lists) if policy.line(where)}
-
-
-def _blocked(code: str, head: Head, what: str, where: str) -> Refused:
-    sentence = f'{PREFIX}docker command "{shown(head.target)}" is blocked; if you wish to allow it, configure {what}.'
-    return Refused(403, code, sentence, where)
 
 
 def _check_media(route: Route, head: Head) -> None:

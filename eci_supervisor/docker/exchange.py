@@ -1,20 +1,22 @@
 """One permitted request: its body and targets judged, written anew to the engine, and the answer brought back. trio and h11."""
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 import h11
 import trio
 
-from eci_supervisor.docker import answers, requests, scope, streams
+from eci_supervisor.docker import answers, builders, requests, scope, streams
 from eci_supervisor.docker.bodies import Asked, BodyRefused
 from eci_supervisor.docker.client import Client, ClientGone
+from eci_supervisor.docker.created import CreatedWithSocket
 from eci_supervisor.docker.decision import Permitted, Refused, body_refused, malformed
 from eci_supervisor.docker.head import Head, Headers, kept
 from eci_supervisor.docker.route import Body, Class
 from eci_supervisor.docker.strict_json import dumps, loads
 from eci_supervisor.docker.target import MalformedRequest, Target
 from eci_supervisor.docker.targets import Targets
-from eci_supervisor.docker.upstream import EngineGone, NotThere, Upstream, ask
+from eci_supervisor.docker.upstream import EngineGone, NotThere, Upstream
+from eci_supervisor.docker.versions import Versions
 from eci_supervisor.model.settings import Rights
 
 MAX_EMPTY_BODY_BYTES = 4096
@@ -22,11 +24,20 @@ Answer: TypeAlias = h11.Response | h11.InformationalResponse
 _KINDS = {"/volumes/{name}": "volumes", "/networks/{id}": "networks"}
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the exchanges of one relay have in common; versions: of its engines; created: judges a create that mounts the socket."""
+
+    versions: Versions
+    created: CreatedWithSocket
+
+
 class Exchange:
     """run() raises Refused, EngineGone, ClientGone."""
 
-    def __init__(self, client: Client, head: Head, permitted: Permitted, rights: Rights) -> None:
+    def __init__(self, client: Client, head: Head, permitted: Permitted, rights: Rights, around: Around) -> None:
         self._client, self._head, self._permitted, self._rights = client, head, permitted, rights
+        self._around = around
         self._targets = Targets(rights.engine, rights)
         self._failure: Refused | ClientGone | EngineGone | None = None
         self.dropped: list[str] = []  # JSON paths of what the engine does not get
@@ -34,6 +45,7 @@ class Exchange:
     async def run(self) -> bool:
         """Whether the client's connection can take another request."""
         try:
+            await self._check_builder()
             target = await self._target()
             body = await self._judged_body()
         except BodyRefused as error:
@@ -42,12 +54,18 @@ class Exchange:
             raise malformed(str(error)) from None
         except NotThere as error:
             raise Refused(404, "", str(error)) from None
-        newest = target.minor if target.minor is not None else answers.minor((await ask(self._rights.engine, "/version")).get("ApiVersion"))
+        newest = target.minor if target.minor is not None else await self._around.versions.newest(self._rights.engine)
         upstream = await Upstream.connect(self._rights.engine)
         try:
             return await self._exchange(upstream, target.to_bytes(newest), body)
         finally:
             await upstream.aclose()
+
+    async def _check_builder(self) -> None:
+        route = self._permitted.route
+        if Class.ELSEWHERE in route.classes and "image build" in route.blocked_by and self._rights.runtime:
+            newest = await self._around.versions.newest(self._rights.engine)
+            await builders.check(self._head, self._permitted.target, self._rights, newest)
 
     async def _target(self) -> Target:
         """The target as it goes to the engine: ids for names that were judged, lists narrowed to the socket's own. Raises NotThere."""
@@ -92,7 +110,10 @@ class Exchange:
         requests.rebuilt(route.method, route.path, body, first)
         ours = {name: await self._targets.container(name) for name in first.containers}
         self.dropped = first.dropped
-        return dumps(requests.rebuilt(route.method, route.path, body, Asked(rights.runtime, rights.container, ours)))
+        made = requests.rebuilt(route.method, route.path, body, Asked(rights.runtime, rights.container, ours))
+        if route.path == "/containers/create":
+            await self._around.created.judge(made)
+        return dumps(made)
 
     async def _exchange(self, upstream: Upstream, target: bytes, body: bytes | None) -> bool:
         """The body goes while the answer comes: the engine may answer before it has read all. An answer may take days (events), so a
@@ -116,6 +137,7 @@ class Exchange:
 
     async def _bring_back(self, upstream: Upstream) -> bool:
         response = await upstream.response()
+        self._around.versions.told(self._rights.engine, tuple(response.headers))
         if self._permitted.route.hijack and answers.is_raw(response.status_code, tuple(response.headers)):
             await self._become_stream(upstream, response)
             return False

@@ -8,14 +8,16 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import trio
 
+from eci_supervisor.docker.created import CreatedWithSocket
 from eci_supervisor.docker.decision import lines
 from eci_supervisor.docker.relay import Relay
 from eci_supervisor.docker.witness import Witness
+from eci_supervisor.linux.paths import StateDir
 from eci_supervisor.linux.sockets import listen_unix
 from eci_supervisor.model.settings import Image, Policy, Rights
 from eci_supervisor.observe.audit import AuditFile
@@ -68,7 +70,7 @@ def rights(policy: Policy, engine: str, *, forced: bool) -> Rights:
                   learn=policy.learn, file=policy.file, lines=lines(policy))  # fmt: skip
 
 
-def serve(address: Address, engine: str, policy: Callable[[], tuple[Policy, bool]], audit_dir: str) -> None:
+def serve(address: Address, engine: str, policy: Callable[[], tuple[Policy, bool]], state_dir: StateDir, audit_dir: str) -> None:
     """Serves until SIGINT or SIGTERM. policy: what is in force, and whether it isolates; asked before each request. Raises CannotListen."""
     listener = address.open()
     audit = AuditFile(audit_dir)
@@ -80,7 +82,11 @@ def serve(address: Address, engine: str, policy: Callable[[], tuple[Policy, bool
             found, forced = await trio.to_thread.run_sync(policy)
             return rights(found, engine, forced=forced)
 
-    relay = Relay(now, Witness(audit))
+    def judged_by() -> Policy:
+        found, _ = policy()
+        return replace(found, socket=replace(found.socket, engine=engine)) if engine else found
+
+    relay = Relay(now, Witness(audit), CreatedWithSocket(judged_by, state_dir))
     try:
         trio.run(partial(_serve, relay, listener))
     finally:

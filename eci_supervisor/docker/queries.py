@@ -6,6 +6,7 @@ from typing import Final
 from eci_supervisor.docker.bodies import BodyRefused
 from eci_supervisor.docker.target import Target
 
+_CLIENTS_OWN = ("client-session", "upload-request")  # BuildKit's ways to a context that the client has
 _COLUMNS = re.compile(r"-o [a-z%]+(,[a-z%]+)*")
 
 
@@ -34,7 +35,9 @@ def _build(target: Target) -> None:
     mode = target.value("networkmode")
     if mode == "host" or mode.startswith(("container:", "ns:")):
         raise BodyRefused("?networkmode", mode, "a namespace of the host or of another container")
-    _none_of("the engine would act outside of the build", "cgroupparent", "remote")(target)
+    _none_of("the engine would act outside of the build", "cgroupparent")(target)
+    if target.value("remote") not in ("", *_CLIENTS_OWN):
+        raise BodyRefused("?remote", target.value("remote"), "the engine would fetch it: send the context")
 
 
 _CHECKPOINT_DIR = _none_of("it is a directory of the host", "dir")

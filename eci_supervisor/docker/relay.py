@@ -14,11 +14,13 @@ from typing import Protocol
 import trio
 
 from eci_supervisor.docker.client import Client, ClientGone
+from eci_supervisor.docker.created import CreatedWithSocket
 from eci_supervisor.docker.decision import IMAGES, PREFIX, Permitted, Refused, decide, shown
-from eci_supervisor.docker.exchange import Exchange
+from eci_supervisor.docker.exchange import Around, Exchange
 from eci_supervisor.docker.head import Head
 from eci_supervisor.docker.route import Class
 from eci_supervisor.docker.upstream import EngineGone
+from eci_supervisor.docker.versions import Versions
 from eci_supervisor.model.settings import Rights
 
 LOG = logging.getLogger(__name__)
@@ -37,8 +39,9 @@ class Journal(Protocol):
 class Relay:
     """rights: asked before each request, so that a change of the policy holds from the next one; None: the right is gone."""
 
-    def __init__(self, rights: Callable[[], Awaitable[Rights | None]], journal: Journal) -> None:
+    def __init__(self, rights: Callable[[], Awaitable[Rights | None]], journal: Journal, created: CreatedWithSocket) -> None:
         self._rights, self._journal = rights, journal
+        self._around = Around(Versions(), created)
         self._places = trio.CapacityLimiter(MOST_CLIENTS)
         self._idle: dict[Client, trio.CancelScope] = {}  # between two requests, or amid a head: the longest first
 
@@ -97,7 +100,7 @@ class Relay:
             raise Refused(403, "socket.image", f"{PREFIX}docker socket mount denied: the image is no longer in the allowed list", IMAGES)
         permitted = decide(head, rights)
         self._record(head, permitted, rights)
-        exchange = Exchange(client, head, permitted, rights)
+        exchange = Exchange(client, head, permitted, rights, self._around)
         try:
             return await exchange.run()
         except EngineGone as error:

@@ -1,4 +1,5 @@
 """Whether a container may have a Docker socket, and which: its image is asked of the engine, and judged by the image lists."""
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,9 +10,10 @@ from eci_supervisor.docker.registry import Registry
 from eci_supervisor.linux.paths import StateDir
 from eci_supervisor.model.settings import Image, ImageEntry, Policy, Rights
 from eci_supervisor.oci.refusal import PolicyRefused
-from eci_supervisor.settings.images import Finding, Served, Unreachable, could_be_base, familiar, find, image_of, is_base
+from eci_supervisor.settings.images import Finding, Served, Unreachable, could_be_base, familiar, find, image_of, is_base, normalised
 
 CODE = "socket.image"
+ID = re.compile(r"(sha256:)?[0-9a-f]{1,64}")
 Note = Callable[[PolicyRefused, str], None]  # with the verdict: "learn" for what would have been refused, or "info"
 
 
@@ -23,18 +25,23 @@ class Judgement:
     finding: Finding
 
 
-def right_of(container: str, policy: Policy, state_dir: StateDir, note: Note) -> Rights:
-    """The rights of a container that the engine is starting. Raises PolicyRefused; what passes and is worth a record is noted."""
-    engine = Engine(policy.socket.engine)
+def right_of(container: str, policy: Policy, state_dir: StateDir, note: Note, elsewhere: str = "") -> Rights:
+    """The rights of a container that the engine is starting. Raises PolicyRefused; what passes and is worth a record is noted.
+
+    elsewhere: the socket of the engine that is starting it, where that is another than the settings name: then there are none.
+    """
+    engine = Engine(elsewhere or policy.socket.engine)
     try:
         image = image_of_container(engine, container)
     except EngineError as error:
         raise denied("unknown", policy, f"; {error}") from error
     if image is None:
         raise denied("unknown", policy, "; the engine does not know this container", engine=True)
+    if elsewhere:
+        raise denied(shown(image), policy, f"; its engine listens on {elsewhere}: name that in eci.dockerSocket.engine", engine=True)
     judged = judge(engine, image, policy, state_dir)
     if not judged.finding.allowed:
-        refusal = denied(shown(image), policy, judged.finding.detail, entry=judged.finding.entry, subject=_nameable(image))
+        refusal = refused(judged, policy)
         if not policy.learn:
             raise refusal
         note(refusal, "learn")
@@ -42,6 +49,23 @@ def right_of(container: str, policy: Policy, state_dir: StateDir, note: Note) ->
         note(PolicyRefused(f"{shown(image)} may have a docker socket, since it is built on {judged.finding.base}", CODE,
                            judged.finding.entry.where), "info")
     return rights(container, policy, judged)
+
+
+def refused_at_create(reference: str, policy: Policy, state_dir: StateDir) -> PolicyRefused | None:
+    """Why a container of an image may not be made with the engine's socket; None if it may, or if the engine knows no such image."""
+    if not (normalised(reference) or ID.fullmatch(reference)):  # nor any: it becomes part of a path
+        return None
+    if not policy.exceptions:
+        return PolicyRefused(f"enhanced container isolation: {policy.problem}", "settings.invalid", "")
+    engine = Engine(policy.socket.engine)
+    try:
+        image = known(engine, reference, reference)
+    except EngineError as error:
+        return denied(reference, policy, f"; {error}")
+    if image is None or policy.learn:
+        return None
+    judged = judge(engine, image, policy, state_dir)
+    return None if judged.finding.allowed else refused(judged, policy)
 
 
 def image_of_container(engine: Engine, container: str) -> Image | None:
@@ -109,6 +133,11 @@ def shown(image: Image) -> str:
 def _nameable(image: Image) -> str:
     """How a list can name an image: one that no registry serves by its id alone."""
     return shown(image) if image.reference and image.repo_digests else f"id:{image.id}"
+
+
+def refused(judged: Judgement, policy: Policy) -> PolicyRefused:
+    image, finding = judged.image, judged.finding
+    return denied(shown(image), policy, finding.detail, entry=finding.entry, subject=_nameable(image))
 
 
 def denied(image: str, policy: Policy, detail: str, *, entry: ImageEntry | None = None, engine: bool = False,

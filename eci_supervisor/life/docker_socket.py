@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import trio
 
+from eci_supervisor.docker.created import CreatedWithSocket
 from eci_supervisor.docker.engine import Engine, EngineError
 from eci_supervisor.docker.relay import Relay
 from eci_supervisor.docker.right import judge, rights
@@ -31,7 +32,8 @@ class DockerSocket:
             self._image_rights = rights_from_bytes(given.read())
         self._rights: Rights | None = self._image_rights
         self._turn = trio.Lock()
-        self._relay = Relay(self._now, Witness(audit, state.id, state.root, self._policy.file))
+        witness = Witness(audit, state.id, state.root, self._policy.file)
+        self._relay = Relay(self._now, witness, CreatedWithSocket(lambda: self._policy, state_dir))
 
     def listen(self) -> trio.SocketListener:
         """The socket that create binds in place of the engine's: container root's, and the group's that the settings name.

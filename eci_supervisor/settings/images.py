@@ -10,6 +10,7 @@
 
 The most specific entry that means the image decides. A tag of somebody's own, a commit, a loaded archive carry no digest that is served.
 """
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
@@ -115,9 +116,12 @@ def could_be_base(entries: Iterable[ImageEntry], image: Image) -> bool:
 
 
 def image_of(identifier: str, reference: str, tags: Iterable[object], digests: Iterable[object], layers: Iterable[object]) -> Image:
-    """An image as an engine tells of it, its names normalised; what cannot be one is left out."""
-    return Image(id=identifier, reference=normalised(reference), repo_digests=tuple(filter(None, map(normalised, digests))),
-                 tags=tuple(filter(None, map(normalised, tags))), layers=tuple(str(layer) for layer in layers))
+    """An image as an engine tells of it, its names normalised; what cannot be one is left out: an id, or the beginning of it."""
+    tags = tuple(map(str, tags))
+    by_id = re.fullmatch(r"[0-9a-f]+", reference) and identifier.startswith(f"sha256:{reference}") and f"{reference}:latest" not in tags
+    return Image(id=identifier, reference="" if by_id else normalised(reference),
+                 repo_digests=tuple(filter(None, map(normalised, digests))), tags=tuple(filter(None, map(normalised, tags))),
+                 layers=tuple(str(layer) for layer in layers))
 
 
 def normalised(name: object) -> str:
