@@ -122,6 +122,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "dockerd": program("dockerd"),
     "docker_registry": program("docker-registry"),
     "docker": program("docker"),
+    "docker_compose": program("docker-compose"),
     "lxcfs": program("lxcfs"),
     "psutil": psutil,
     "bwrap": program("bwrap"),

@@ -3,12 +3,12 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support import host
+from tests.support import docker_client, host
 from tests.support.driver import REPOSITORY
 from tests.support.engine import Engine
 from tests.support.gateway import Gateway, served
@@ -16,6 +16,7 @@ from tests.support.rootfs import make_root
 from tests.support.waiting import wait_gone, wait_until
 
 PLAIN = bool(os.environ.get("ECI_TEST_PLAIN"))
+Admin = Callable[..., None]
 OUR_PROGRAMS = REPOSITORY / "eci_supervisor/bin"
 BEFORE = frozenset(process.pid for process in host.processes(programs=OUR_PROGRAMS))  # of somebody else who uses this checkout
 
@@ -58,6 +59,31 @@ def engine(daemon: Engine) -> Iterator[Engine]:
 def sleeper(engine: Engine) -> str:
     """The id of an ordinary container that runs."""
     return engine.detached("box", "sleep", "1000")
+
+
+@pytest.fixture(scope="session")
+def client_image(daemon: Engine) -> str:
+    """The id of the image of docker_client."""
+    return docker_client.make_image(daemon)
+
+
+@pytest.fixture
+def admin(engine: Engine, client_image: str) -> Iterator[Admin]:
+    """Writes the admin's file, in which the client image is listed unless `listed` says otherwise."""
+    with docker_client.admins_file(engine) as path:
+
+        def write(listed: bool = True, commands: object = None, own: dict[str, object] | None = None, **rules: object) -> None:
+            entry = {"image": f"id:{client_image}", **({"commandList": commands} if commands else {}), **(own or {})}
+            path.write_text(docker_client.listing(engine, *([entry] if listed else []), **rules))
+
+        yield write
+
+
+@pytest.fixture
+def client(engine: Engine, admin: Admin) -> str:
+    """A container of the client image with the socket."""
+    admin()
+    return docker_client.started(engine)
 
 
 @pytest.fixture(scope="session")

@@ -1,66 +1,20 @@
-"""A container with a Docker socket of its own: acceptance 18, 27 to 31, 35, 38 to 42, with the docker CLI as its client."""
+"""A container with a Docker socket of its own: acceptance 18, 27, 28, 35, 38 to 42, with the docker CLI as its client."""
 import json
 import os
-import shutil
 import signal
 import subprocess
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.docker.conftest import Admin
+from tests.support.docker_client import inside, started
 from tests.support.driver import ECI
 from tests.support.engine import Engine
-from tests.support.rootfs import make_root
 from tests.support.waiting import wait_gone
 
 pytestmark = pytest.mark.requires("root", "busybox", "compiler", "dockerd", "docker", "runc", "seccomp_notify", "fuse")
-
-Admin = Callable[..., None]
-
-
-@pytest.fixture(scope="module")
-def client_image(daemon: Engine) -> str:
-    """The id of an image with docker's CLI in it, which is one static program."""
-    root = make_root(daemon.directory / "client")
-    program = shutil.which("docker")
-    assert program is not None
-    shutil.copy(program, root / "bin/docker")
-    daemon.import_image(root, "client", "ENV PATH=/bin", "ENV DOCKER_BUILDKIT=0")
-    shutil.rmtree(root)
-    return daemon.docker("images", "--no-trunc", "--quiet", "client").ok().out.strip()
-
-
-@pytest.fixture
-def admin(engine: Engine, client_image: str) -> Iterator[Admin]:
-    """Writes the admin's file, in which the client image is listed unless `listed` says otherwise."""
-    path = engine.directory / "admin-settings.json"
-
-    def write(listed: bool = True, commands: object = None, own: dict[str, object] | None = None, **rules: object) -> None:
-        entry = {"image": f"id:{client_image}", **({"commandList": commands} if commands else {}), **(own or {})}
-        path.write_text(json.dumps({
-            "enhancedContainerIsolation": {"value": True},
-            "eci": {"dockerSocket": {"engine": str(engine.socket), "images": [entry] if listed else [], **rules}}}))  # fmt: skip
-
-    yield write
-    path.unlink(missing_ok=True)
-
-
-@pytest.fixture
-def client(engine: Engine, admin: Admin) -> str:
-    """A container of the client image with the socket."""
-    admin()
-    return started(engine)
-
-
-def started(engine: Engine, *options: str) -> str:
-    return engine.detached(f"--volume={engine.socket}:/var/run/docker.sock", *options, "client", "sleep", "1000")
-
-
-def inside(engine: Engine, client: str, *words: str, stdin: str | None = None) -> "tuple[int, str, str]":
-    done = engine.docker("exec", "-i", client, "docker", *words, stdin=stdin)
-    return done.status, done.out, done.err
 
 
 def test_18_the_socket_is_its_own(engine: Engine, client: str) -> None:
@@ -113,12 +67,6 @@ def test_27_28_lists_hold_from_the_next_request(engine: Engine, client: str, adm
     assert inside(engine, client, "ps")[0] == 0
     assert inside(engine, client, "version")[0] == 0
     assert "is blocked" in inside(engine, client, "images")[2]
-
-
-def test_31_builds_need_a_word_of_the_admins(engine: Engine, client: str) -> None:
-    status, _, err = inside(engine, client, "build", "-", stdin="FROM box\n")
-    assert status != 0
-    assert "configure eci.dockerSocket.builds in" in err
 
 
 def test_a_right_that_is_taken_back(engine: Engine, client: str, admin: Admin) -> None:

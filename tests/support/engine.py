@@ -14,6 +14,7 @@ from tests.support.waiting import SLOWNESS, wait_gone, wait_until
 
 COMMAND_S = 60.0 * SLOWNESS
 REGISTRY = "127.0.0.1:5000"  # in the engine's network namespace: a registry of the tests, see support/registry.py
+TCP_PORT = 2375
 START_S = 30.0
 
 
@@ -35,6 +36,16 @@ class Engine:
         return self.directory / "docker.sock"
 
     @property
+    def other_socket(self) -> Path:
+        """Where it listens too, in a directory that holds nothing else."""
+        return self.directory / "more/docker.sock"
+
+    @property
+    def programs(self) -> Path:
+        """A directory in its PATH, before all others."""
+        return self.directory / "bin"
+
+    @property
     def log(self) -> Path:
         return self.directory / "dockerd.log"
 
@@ -48,7 +59,7 @@ class Engine:
             "data-root": f"{self.directory}/data",
             "exec-root": f"{self.directory}/exec",
             "pidfile": f"{self.directory}/docker.pid",
-            "hosts": [f"unix://{self.socket}"],
+            "hosts": [f"unix://{self.socket}", f"unix://{self.other_socket}", f"tcp://127.0.0.1:{TCP_PORT}"],
             "storage-driver": "overlay2",
             "live-restore": True,
             "shutdown-timeout": 2,
@@ -63,9 +74,12 @@ class Engine:
     def start(self) -> None:
         """Starts dockerd (again, if it was stopped) and returns when it answers; raises TimeoutError with the end of its log."""
         (self.directory / "daemon.json").write_text(json.dumps(self.settings()))
+        self.programs.mkdir(exist_ok=True)
+        self.other_socket.parent.mkdir(exist_ok=True)
+        env = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"}
         with self.log.open("ab") as log:
             command = [*self.network(), "dockerd", f"--config-file={self.directory}/daemon.json"]
-            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=env)
         try:
             wait_until(lambda: self.docker("version").status == 0, "dockerd answers", START_S)
         except TimeoutError as error:
