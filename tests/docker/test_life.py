@@ -1,6 +1,7 @@
 """A container's life in the engine's commands: exec, stop, kill, restart, pause, stats, top, and an engine that is restarted."""
 import json
 import time
+from pathlib import Path
 
 import pytest
 
@@ -46,9 +47,11 @@ def test_kill(engine: Engine, sleeper: str) -> None:
     assert engine.docker("wait", sleeper).out == "137\n"
 
 
-def test_restart_keeps_the_files(engine: Engine) -> None:
-    container = engine.detached("box", "sh", "-c", "echo x >>/tmp/starts; exec sleep 1000")
+def test_44_restart_keeps_the_files_and_no_tunable(engine: Engine) -> None:
+    panic, host = "/proc/sys/kernel/panic", Path("/proc/sys/kernel/panic").read_text()
+    container = engine.detached("--privileged", "box", "sh", "-c", "echo x >>/tmp/starts; exec sleep 1000")
     for _ in range(2):
+        assert engine.docker("exec", container, "sh", "-c", f"cat {panic}; echo 77 >{panic}; cat {panic}").out == f"{host}77\n"
         engine.docker("restart", "--time", "0", container).ok()
     wait_until(lambda: engine.docker("exec", container, "cat", "/tmp/starts").out == "x\nx\nx\n", "it has started three times")
 

@@ -102,7 +102,17 @@ def test_the_limit_is_the_total(view: Served) -> None:
     assert meminfo(view)[b"MemTotal"] == LIMIT // 1024
 
 
-def test_what_is_allocated_is_missing(view: Served, hog: Hog) -> None:
+def test_2_a_limit_below_changes_nothing(view: Served, hog: Hog) -> None:
+    below = hog.cgroup / "below"
+    below.mkdir()
+    try:
+        (below / memory_files(str(below))[0]).write_text(str(LIMIT // 2))
+        assert meminfo(view)[b"MemTotal"] == LIMIT // 1024
+    finally:
+        below.rmdir()
+
+
+def test_4_what_is_allocated_is_missing(view: Served, hog: Hog) -> None:
     before = meminfo(view)
     hog.allocate(30 * MIB)
     wait_until(lambda: abs(meminfo(view)[b"AnonPages"] - before[b"AnonPages"] - 30 * 1024) <= 2048, "30 MiB more of anonymous pages")
@@ -121,7 +131,7 @@ def test_nothing_is_the_hosts(view: Served) -> None:
         assert seen[key] < host[key] / 2, key
 
 
-def test_numbers_hold_while_the_limit_changes(view: Served, hog: Hog) -> None:
+def test_9_numbers_hold_while_the_limit_changes(view: Served, hog: Hog) -> None:
     hog.allocate(20 * MIB)
     file, sizes = hog.cgroup / memory_files(str(hog.cgroup))[0], [32 * MIB, 64 * MIB, 48 * MIB]
     for turn in range(12):
@@ -143,7 +153,7 @@ def test_a_cgroup_that_is_removed_leaves_the_last_numbers(view: Served, hog: Hog
         (hog.cgroup / "cgroup.procs").write_text(str(hog.process.pid))
 
 
-def test_pages_of_a_mapped_file(view: Served, hog: Hog, tmp_path: Path) -> None:
+def test_5_pages_of_a_mapped_file(view: Served, hog: Hog, tmp_path: Path) -> None:
     """Prefix matching of keys would leave Mapped 0."""
     script = MAPPER.format(cgroup=str(hog.cgroup / "cgroup.procs"), size=20 * MIB)
     with subprocess.Popen([sys.executable, "-c", script, str(tmp_path / "file")], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as mapper:
@@ -152,4 +162,5 @@ def test_pages_of_a_mapped_file(view: Served, hog: Hog, tmp_path: Path) -> None:
         seen = meminfo(view)
         mapper.communicate(b"\n")
     assert seen[b"Mapped"] >= 10 * 1024
+    assert seen[b"Dirty"] > 0
     assert seen[b"Cached"] >= 10 * 1024

@@ -24,7 +24,7 @@ def view(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
         init.kill()
 
 
-def test_within_its_life_a_reader_costs_no_request(view: Served) -> None:
+def test_56_within_its_life_a_reader_costs_no_request(view: Served) -> None:
     for name in ("uptime", "meminfo"):
         while True:  # until one round fits into one life
             start = time.monotonic()
@@ -46,7 +46,7 @@ def test_after_its_life_it_costs_two(view: Served) -> None:
     assert view.requests() - before == 2  # GETATTR and READ; no LOOKUP, OPEN, FLUSH, RELEASE
 
 
-def test_a_hundred_readers_are_cheap(tmp_path: Path) -> None:
+def test_56_a_hundred_readers_are_cheap(tmp_path: Path) -> None:
     """Each asks for itself when a sample is over; all but one are answered without Python."""
     program = compile_program(PROGRAMS / "readers.c", tmp_path / "readers")
     with served(tmp_path) as view:

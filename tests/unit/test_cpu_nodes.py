@@ -86,7 +86,7 @@ def test_version_2_is_shared_out(tmp_path: Path) -> None:
     assert (seen["cpu0"][:3], seen["cpu1"][:3]) == ([75, 25, 50], [76, 25, 50])
 
 
-def test_counters_stay_across_a_change_of_the_cpuset(tmp_path: Path) -> None:
+def test_18_counters_stay_across_a_change_of_the_cpuset(tmp_path: Path) -> None:
     made = recent(legacy(tmp_path))
     with sampler(made) as taking:
         before = columns(taking.sample())
@@ -111,7 +111,7 @@ def test_all_columns_add_up_and_uptime_agrees(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("effective", "online", "offline", "blocks"), [
     ("0-1\n", b"0-1\n", b"2-3\n", [0, 1]), ("1\n", b"1\n", b"0,2-3\n", [1]), ("\n", b"0-1\n", b"2-3\n", [0, 1]),
 ])  # fmt: skip
-def test_every_file_tells_the_same_cpus(tmp_path: Path, effective: str, online: bytes, offline: bytes, blocks: list[int]) -> None:
+def test_13_every_file_tells_the_same_cpus(tmp_path: Path, effective: str, online: bytes, offline: bytes, blocks: list[int]) -> None:
     made = legacy(tmp_path)
     made.write("cpuset/docker/c1/cpuset.effective_cpus", effective)
     with sampler(made) as taking:
@@ -126,7 +126,7 @@ def test_every_file_tells_the_same_cpus(tmp_path: Path, effective: str, online: 
 
 @pytest.mark.parametrize(("leaf", "parent", "online"), [("150000 100000", "max 100000", b"0-1\n"), ("max 100000", "20000 50000", b"0\n"),
                                                         ("max 100000", "max 100000", b"0-1\n")])
-def test_the_quota_as_cpus(tmp_path: Path, leaf: str, parent: str, online: bytes) -> None:
+def test_15_the_quota_as_cpus(tmp_path: Path, leaf: str, parent: str, online: bytes) -> None:
     made = recent(unified(tmp_path))
     made.cgroup("cg/pod", {"cpu.max": f"{parent}\n", "cpuset.cpus.effective": "0-1\n"})
     made.cgroup("cg/pod/web", {"cpu.max": f"{leaf}\n"})

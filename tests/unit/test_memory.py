@@ -25,16 +25,16 @@ def sampled(value: Memory) -> Sample:
     return Sample(0, 0, 0, 0, Known(value))  # type: ignore[arg-type] # meminfo asks for nothing else
 
 
-def test_the_least_limit_of_all_levels() -> None:
+def test_2_the_least_limit_of_all_levels() -> None:
     levels = [Level(limit=limit and limit * MIB) for limit in (500, 600, None, 400)]
     assert memory.memory(HOST, levels, Usage()).total == 400 * MIB
 
 
-def test_no_limit_is_the_hosts_total() -> None:
+def test_3_no_limit_is_the_hosts_total() -> None:
     assert memory.memory(HOST, [Level(current=MIB)], Usage()).total == 1 << 30
 
 
-def test_a_full_parent_leaves_nothing_available() -> None:
+def test_7_a_full_parent_leaves_nothing_available() -> None:
     levels = [Level(limit=200 * MIB, current=MIB), Level(limit=400 * MIB, current=390 * MIB, reclaimable=4 * MIB)]
     seen = memory.memory(HOST, levels, Usage())
     assert (seen.available, seen.free) == (14 * MIB, 10 * MIB)
@@ -45,7 +45,7 @@ def test_high_bounds_what_is_promised_but_not_the_total() -> None:
     assert (seen.total, seen.available) == (200 * MIB, 40 * MIB)
 
 
-def test_usage_above_a_lowered_limit_is_zero_free() -> None:
+def test_6_usage_above_a_lowered_limit_is_zero_free() -> None:
     seen = memory.memory(HOST, [Level(limit=10 * MIB, current=60 * MIB, swap_limit=0, swap_current=MIB)], Usage(swap=MIB))
     assert (seen.free, seen.available, seen.swap_total, seen.swap_free) == (0, 0, 0, 0)
 
@@ -55,13 +55,13 @@ def test_swappiness_zero_leaves_the_swap_that_is_used() -> None:
     assert (seen.swap_total, seen.swap_free) == (3 * MIB, 0)
 
 
-def test_hidden_swap() -> None:
+def test_8_hidden_swap() -> None:
     seen = memory.memory(HOST, [Level(swap_limit=64 * MIB)], Usage(swap=MIB, swap_cached=MIB), swap_hidden=True)
     assert swaps.render(sampled(seen)) == swaps.HEADER
     assert (seen.swap_total, seen.swap_free) == (0, 0)
 
 
-def test_swaps_has_one_line_for_all() -> None:
+def test_8_swaps_has_one_line_for_all() -> None:
     seen = memory.memory(HOST, [Level(swap_limit=256 * MIB, swap_current=MIB)], Usage(swap=MIB))
     assert swaps.render(sampled(seen)).splitlines()[1] == b"none" + b" " * 36 + b"virtual\t\t262144\t1024\t0"
 
@@ -94,7 +94,7 @@ HOSTS = st.builds(lambda total, available, swap, free: HostMemory({b"MemTotal": 
 
 
 @given(HOSTS, st.lists(LEVEL, max_size=4), USED, st.booleans(), st.none() | st.integers(0, 100))
-def test_invariants(host: HostMemory, levels: list[Level], used: Usage, hidden: bool, swappiness: int | None) -> None:
+def test_9_invariants(host: HostMemory, levels: list[Level], used: Usage, hidden: bool, swappiness: int | None) -> None:
     seen = memory.memory(host, levels, used, swap_hidden=hidden, swappiness=swappiness)
     assert 0 <= seen.free <= seen.available <= seen.total <= host.bytes_of(b"MemTotal")
     assert seen.total > 0

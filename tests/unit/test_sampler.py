@@ -182,7 +182,7 @@ def test_uptime_never_goes_back_and_counts_from_init(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [b"a", b"a) b (c", b"(", b")", b") 5 ("])
-def test_names_of_processes_cannot_move_the_start_time(name: bytes) -> None:
+def test_21_names_of_processes_cannot_move_the_start_time(name: bytes) -> None:
     assert start_ticks(STAT.format(ticks=4711).encode().replace(b"a) b (c", name, 1)) == 4711
 
 
