@@ -4,6 +4,7 @@ Why not the cgroup's file itself, bound: with nsdelegate, which systemd mounts v
 cgroup namespace write to the files of its root. A trigger belongs to an open file, as the kernel's do. What they may be is what the
 kernel lets an unprivileged user set: a window of whole 2 s.
 """
+import _thread
 import errno
 import os
 import re
@@ -66,7 +67,7 @@ class PressureFiles:
         ready = select.epoll()
         ready.register(file.fileno(), select.EPOLLPRI)
         trigger = self._triggers[handle] = _Trigger(file, ready)
-        self._nursery.start_soon(self._wait, trigger)
+        self._nursery.start_soon(self._wait, handle, trigger)
 
     def poll(self, handle: int, kernel_handle: int) -> int:
         """What poll(2) says of an open file. `kernel_handle`: to be told when it says something else, 0 for not."""
@@ -79,8 +80,7 @@ class PressureFiles:
 
     def release(self, handle: int) -> None:
         """The open file is closed."""
-        trigger = self._triggers.pop(handle, None)
-        if trigger is not None:
+        if (trigger := self._triggers.get(handle)) is not None:
             trigger.scope.cancel()
 
     async def run(self, notify: Callable[[int], None]) -> None:
@@ -89,13 +89,21 @@ class PressureFiles:
         async with trio.open_nursery() as self._nursery:
             await trio.sleep_forever()
 
-    async def _wait(self, trigger: _Trigger) -> None:
+    async def _wait(self, handle: int, trigger: _Trigger) -> None:
         """The kernel forgets that a trigger has fired once it has said so, to the first who asks: trio, here."""
-        with trigger.scope, trigger.file, trigger.ready:
-            while not trigger.fired & select.POLLERR:  # the cgroup is gone
-                await trio.lowlevel.wait_readable(trigger.ready.fileno())
-                trigger.fired |= select.POLLPRI
-                for _, events in trigger.ready.poll(0):
-                    trigger.fired |= events & select.POLLERR
-                if trigger.kernel_handle:
-                    self._notify(trigger.kernel_handle)
+        try:
+            with trigger.scope, trigger.ready:
+                while not trigger.fired & select.POLLERR:  # the cgroup is gone
+                    await trio.lowlevel.wait_readable(trigger.ready.fileno())
+                    trigger.fired |= select.POLLPRI
+                    for _, events in trigger.ready.poll(0):
+                        trigger.fired |= events & select.POLLERR
+                    if trigger.kernel_handle:
+                        self._notify(trigger.kernel_handle)
+        finally:
+            _thread.start_new_thread(self._forget, (handle, trigger.file.steal()))
+
+    def _forget(self, handle: int, fd: int) -> None:
+        """In a thread: the kernel waits until nobody can be looking at the trigger, some 10 ms. Until then it counts."""
+        os.close(fd)
+        self._triggers.pop(handle, None)

@@ -109,6 +109,11 @@ def test_25_a_trigger_fires_when_the_container_stalls(containers: Launch, progra
         assert poll.poll(10_000) == [(fds[0], select.POLLPRI)]
         assert poll.poll(0) == alone.poll(0) == []
         assert os.pread(fds[0], 4, 0) == b"some"
+        fds += [os.open(f"/proc/{container.pid}/root/proc/pressure/cpu", os.O_RDWR) for _ in range(65)]
+        assert {refused(fd, b"some 200000 2000000") for fd in fds[3:]} == {19, errno.ENOSPC}
+        while len(fds) > 4:
+            os.close(fds.pop())
+        wait_until(lambda: refused(fds[1], b"some 200000 2000000") in (19, errno.EBUSY), "there is room for another one")
     finally:
         for fd in fds:
             os.close(fd)
