@@ -114,7 +114,7 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
             async with trio.open_nursery() as starting:  # at once: each waits for a process or a thread
                 starting.start_soon(nursery.start, nodes.serve)
                 starting.start_soon(nursery.start, mounter.run)
-            vetting = Vetting(state, ring, machine, journal, mounter, log)
+            vetting = Vetting(state, partial(record.load_listed, directory), ring, machine, journal, mounter, log)
 
             def live() -> dict[str, object]:
                 return {"supervisor_pid": os.getpid(), "mounter_deaths": mounter.deaths, "node_requests": nodes.requests,

@@ -19,29 +19,34 @@ enum { MARK = 63 };
  * 0 is no descriptor. */
 static struct { int context, tree; uint64_t attributes; } lost;
 
-/* ---- binds and clones that are not recursive ---- */
+/* ---- binds, clones, moves ---- */
 
-/* A recursive clone, detached, of a place above locked mounts, where a plain one is EINVAL; -1 where it is not, or fails otherwise. */
-static int clone_above_locks(int source)
+/* A clone, detached; a recursive one where a plain one is EINVAL, above locked mounts. What comes of a plain one the kernel will say, unless
+ * a rule has looked at what is held: -1. */
+static int clone_of(int source, bool recursive, bool held)
 {
-	cleanup_fd int plain = open_tree(source, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+	const unsigned int how = AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+	cleanup_fd int plain = recursive ? -1 : open_tree(source, "", how);
 
-	if (plain >= 0 || errno != EINVAL)
-		return -1;
-	return open_tree(source, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+	if (plain < 0 && (recursive || errno == EINVAL))
+		return result(open_tree(source, "", how | AT_RECURSIVE));
+	return plain < 0 ? -errno : held ? steal_fd(&plain) : -1;
 }
 
-/* The clone of what `path` names, made once: the walk to a target may have to start again. The child's own descriptor of it. */
-static int clone_source(struct action *action, const char *path, bool follow)
+/* The clone of what `path` names, made once: the walk to a target may have to start again. The child's own descriptor of it. What is to be
+ * moved is not cloned. */
+static int clone_source(struct action *action, const char *path, bool follow, bool recursive)
 {
 	cleanup_fd int source = -1, tree = -1;
 	int ret = eci_become(action->caller);
 
 	if (ret < 0 || action->tree >= 0)
 		return ret < 0 ? ret : action->tree;
-	ret = source = eci_walk(action->caller, path, follow);
+	ret = source = eci_walk_from(action->caller, action->request->fd, path, follow);
+	if (ret >= 0 && action->op == OP_MOVE)
+		return steal_fd(&source);
 	if (ret >= 0)
-		ret = tree = clone_above_locks(source);
+		ret = tree = clone_of(source, recursive, action->caller->held);
 	if (ret >= 0)
 		ret = action->tree = eci_ask(action->caller, tree);
 	return ret < 0 ? ret : steal_fd(&tree);
@@ -50,47 +55,58 @@ static int clone_source(struct action *action, const char *path, bool follow)
 /* What fails before the copy is there is the kernel's to say. */
 static int handed_back(struct action *action, int ret)
 {
-	if (ret == -WANT_OWN_FD || ret == -EIO)
+	if (ret <= -WANT_OWN_FD || ret == -EIO || action->caller->held)
 		return ret;
 	action->not_tree = true;
 	return 0;
 }
 
+/* A bind; of OP_MAKE_NODE onto a file that is made for it, in the directory that is held; of OP_MOVE what is held goes there itself. */
 int eci_bind(void *opaque)
 {
 	struct action *action = opaque;
+	const char *name = action->op == OP_MAKE_NODE ? action->strings[0][0] : NULL;
+	unsigned int how = (unsigned int)action->request->flags | MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
 	cleanup_fd int target = -1;
-	struct place at;
-	int tree = clone_source(action, action->strings[0][1], true), ret = tree;
+	struct place at, ours;
+	int tree = clone_source(action, action->strings[0][1], true, action->request->tree), ret = tree;
 
+	if (ret >= 0 && name)
+		ret = result(mknodat(HELD + 1, name, S_IFREG, 0));
 	if (ret >= 0)
-		ret = target = eci_walk(action->caller, action->strings[0][0], true);
+		ret = target = name ? openat(HELD + 1, name, O_PATH | O_NOFOLLOW | O_CLOEXEC) : eci_walk(action->caller, action->strings[0][0], true);
 	if (ret < 0)
 		return handed_back(action, ret);
 	if (action->request->set && eci_mount_id(target) == action->request->set)
 		return 0;
-	ret = eci_place(target, &at);
+	ret = eci_place(target, &at) < 0 || eci_place(tree, &ours) < 0 ? -errno : 0;
 	if (ret == 0)
-		ret = at.directory ? eci_ask(action->caller, -1) : -ENOTDIR;
+		ret = action->op == OP_MOVE || at.directory == ours.directory ? eci_ask(action->caller, -1) : -ENOTDIR;
 	if (ret == 0)
-		ret = result(move_mount(tree, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
-	action->attached = ret == 0;
+		ret = result(move_mount(tree, "", target, "", how));
+	if (ret < 0 && name)
+		unlinkat(HELD + 1, name, 0);
+	action->attached = ret == 0 && action->op == OP_BIND;
 	return ret;
 }
 
-/* What the caller is given is an open directory: an O_PATH descriptor, as fsmount(2) and open_tree(2) return, the kernel does not hand on
- * to another process. It serves for all that those do. */
+/* What the caller is given is open: an O_PATH descriptor, as fsmount(2) and open_tree(2) return, the kernel does not hand on to another
+ * process. It serves for all that those do. */
 static int open_for_caller(struct action *action, int tree)
 {
-	int fd = openat(tree, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	char link[40];
+	int fd;
 
+	snprintf(link, sizeof(link), "self/fd/%d", tree);
+	fd = openat(eci.proc, link, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	return action->out = fd < 0 ? -errno : eci_ask(action->caller, fd);
 }
 
 int eci_open_tree(void *opaque)
 {
 	struct action *action = opaque;
-	int ret = clone_source(action, action->strings[0][0], !(action->request->flags & AT_SYMLINK_NOFOLLOW));
+	const uint64_t flags = action->request->flags;
+	int ret = clone_source(action, action->strings[0][0], !(flags & AT_SYMLINK_NOFOLLOW), flags & AT_RECURSIVE);
 
 	return ret < 0 ? handed_back(action, ret) : open_for_caller(action, ret);
 }
@@ -128,26 +144,15 @@ int eci_take_context(const struct action *action)
 
 /* ---- fsopen and fsmount of procfs and sysfs ---- */
 
-/* A context of a file system whose name an admin's rule has judged. */
-static int open_context(void *opaque)
-{
-	struct action *action = opaque;
-	int ret = eci_become(action->caller);
-
-	if (ret == 0)
-		ret = result(fsopen(action->strings[0][0], FSOPEN_CLOEXEC));
-	return ret < 0 ? ret : (action->out = eci_ask(action->caller, ret));
-}
-
 /* A context made as the caller and for its namespaces, which we shall know again. Where the caller may not show those namespaces, the
- * kernel's own one will do: no superblock will come of it. */
+ * kernel's own one will do: no superblock will come of it. One with a name, which an admin's rule has judged, is neither procfs nor sysfs. */
 int eci_fsopen(struct action *action)
 {
-	if (*action->strings[0][0])
-		return eci_in_child(open_context, action, false);
-	action->out = eci_context(action->request->tree, action->caller->ns, action->caller, NULL);
-	action->not_tree = action->out < 0 && action->out != -EIO;
-	return action->out >= 0 ? result(fcntl(action->out, F_SETSIG, MARK)) : action->not_tree ? 0 : -EIO;
+	bool named = *action->strings[0][0];
+
+	action->out = eci_context(named ? TREES : action->request->tree, action->caller->ns, action->caller, action->strings, -1);
+	action->not_tree = !named && action->out < 0 && action->out != -EIO;
+	return action->out >= 0 && !named ? result(fcntl(action->out, F_SETSIG, MARK)) : action->not_tree ? 0 : action->out;
 }
 
 /* As the caller: whether it may mount at all, and with these flags, by a call that can only fail. */

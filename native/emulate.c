@@ -96,10 +96,43 @@ static void answer(struct action *action, int error, struct reply *reply)
 		eci_in_child(undo, action, false);
 }
 
+/* A new mount of a file system that a rule has judged: of the copies. We stand on our procfs: what is held is there by its number, the target
+ * and what the options name, layers of an overlay say. */
+static int mount_new(void *opaque)
+{
+	struct action *action = opaque;
+	int ret = eci_become(action->caller);
+
+	if (ret == 0)
+		ret = eci_ask(action->caller, -1);
+	return ret < 0 ? ret : fchdir(eci.proc) < 0 ? -errno : result(mount(action->strings[1][0], action->strings[0][0], action->strings[1][1],
+									     (unsigned long)action->request->flags, action->strings[0][1]));
+}
+
+static int held[RECORDS_MAX];	/* as the mounter has them */
+
+/* What the records lead to, for a rule to look at before anything is done. Cannot hurt the host: descriptors of ours, no more. */
+static int resolve(void *opaque)
+{
+	struct action *action = opaque;
+	struct caller *caller = action->caller;
+	int ret = eci_become(caller);
+
+	for (int i = action->resolved + 1; i < (int)action->count && ret >= 0; i = action->resolved + 1) {
+		cleanup_fd int at = eci_walk_from(caller, (int)(action->what[i] / OF_CALLER) - 1, action->strings[i][0], action->what[i] & FOLLOW);
+
+		ret = at < 0 ? at : (held[i] = eci_ask(caller, at));
+		action->resolved += ret >= 0;
+	}
+	action->not_tree = ret >= 0;
+	return ret;
+}
+
 static int (*const CHILDREN[OPERATIONS])(void *) = {
 	[OP_MOUNT_TREE] = mount_tree, [OP_REMOUNT_BIND] = eci_act_on_tree, [OP_REMOUNT_SUPERBLOCK] = eci_act_on_tree,
 	[OP_UMOUNT_TREE] = eci_act_on_tree, [OP_SET_ATTRIBUTES] = eci_act_on_tree, [OP_BIND] = eci_bind, [OP_OPEN_TREE] = eci_open_tree,
-	[OP_RECONFIGURE] = eci_reconfigure, [OP_MOUNT_NEW] = eci_act_on_tree,
+	[OP_RECONFIGURE] = eci_reconfigure, [OP_MOUNT_NEW] = mount_new,
+	[OP_RESOLVE] = resolve, [OP_MOVE] = eci_bind, [OP_MAKE_NODE] = eci_bind,
 };
 
 /* The file behind a descriptor of the caller's. -EBADF: there is none. */
@@ -135,10 +168,10 @@ static int run(struct action *action)
 			take_network(caller, ++action->networks);
 			continue;
 		}
-		if (ret != -WANT_OWN_FD)
+		if (ret != -WANT_OWN_FD && ret != -WANT_START)
 			return ret;
 		if (take(&caller->own_fd, caller->own_thread ? caller->tid : caller->tgid_in[0], caller->own_nr) < 0)
-			return -ENOENT;
+			return ret == -WANT_START ? -EBADF : -ENOENT;
 	}
 	return -ELOOP;
 }
@@ -151,36 +184,35 @@ static int emulate(struct action *action)
 		return action->op == OP_FSOPEN ? eci_fsopen(action) : eci_fsmount(action);
 	/* Without the capability a tree is not worth the work: the kernel will say so after the path. */
 	if (action->op == OP_MOUNT_TREE)
-		action->tree = action->caller->caps & 1ULL << CAP_SYS_ADMIN ? eci_tree(request->tree, action->caller, action->strings[0][1],
-										       atime_attributes(request->flags)) : -EPERM;
-	/* A path that starts at a directory of the caller's: from now on that is where it stands. */
-	if ((action->op == OP_OPEN_TREE || action->op == OP_SET_ATTRIBUTES) && request->fd >= 0 &&
-	    (take(&action->caller->cwd, action->caller->tid, request->fd) < 0 || eci_id_valid(action->caller->notify, action->caller->id) < 0)) {
-		action->not_tree = true;
-		return 0;
-	}
+		action->tree = action->caller->caps & 1ULL << CAP_SYS_ADMIN ? eci_tree(request->tree, action->caller, action->strings + 1,
+										       (int)action->count - 1, atime_attributes(request->flags)) : -EPERM;
 	return run(action);
 }
 
-void eci_emulate(const struct request *request, int notify, enum operation op, strings_t strings, struct reply *reply)
+void eci_emulate(const struct request *request, int notify, const uint32_t *what, strings_t strings, struct reply *reply)
 {
 	static struct caller caller;
-	struct action action = { .caller = &caller, .request = request, .op = op, .strings = strings, .count = request->count, .tree = -1,
+	enum operation op = what[0];
+	struct action action = { .caller = &caller, .request = request, .op = op, .strings = strings, .what = what, .count = request->count, .tree = -1,
 				 .out = -1, .context = -1 };
 	int ret;
 
 	caller = (struct caller){ .notify = notify, .id = request->id, .tid = request->pid, .proc = -1, .root = -1, .cwd = -1,
-				  .ns = { -1, -1, -1, -1, -1, -1, -1 }, .own_fd = -1 };
+				  .ns = { -1, -1, -1, -1, -1, -1, -1 }, .own_fd = -1, .held = request->held };
 	ret = eci_look(&caller, 1U << NS_USER | 1U << NS_MNT | 1U << NS_PID | 1U << NS_NET |
 				(op == OP_MOUNT_NEW || op == OP_FSOPEN ? 1U << NS_IPC | 1U << NS_CGROUP : 0));
 	reply->uid = caller.uid[1];
 	reply->pid = caller.tgid_in[0];
 	if (ret == 0)
-		ret = emulate(&action);
+		ret = request->held > 1 ? 1 - (int)request->held : emulate(&action);
 	if (ret >= 0 && action.not_tree)
 		reply->flags |= REPLY_NOT_TREE;
 	else
 		answer(&action, ret < 0 ? ret : 0, reply);
+	close_range(HELD, HELD_LAST, 0);
+	for (int i = 1; i <= action.resolved; eci_close(&held[i++]))
+		if (action.not_tree)
+			dup3(held[i], HELD + i, O_CLOEXEC);
 	eci_close(&action.tree);
 	eci_close(&action.out);
 	eci_close(&action.context);

@@ -174,16 +174,6 @@ static int umount_tree(struct action *action, int target, const struct place *pl
 	return ret < 0 ? ret : fchdir(target) < 0 ? -errno : result(umount2(".", flags | MNT_DETACH));
 }
 
-/* A new mount of a file system whose name an admin's rule has judged: of the copies, on what the path led to. Relative layers of an overlay
- * are not for here: we stand on the target. */
-static int mount_new(const struct action *action, int target)
-{
-	int ret = eci_ask(action->caller, -1);
-
-	return ret < 0 ? ret : fchdir(target) < 0 ? -errno : result(mount(action->strings[1][0], ".", action->strings[1][1],
-									   (unsigned long)action->request->flags, action->strings[0][1]));
-}
-
 int eci_act_on_tree(void *opaque)
 {
 	struct action *action = opaque;
@@ -194,9 +184,8 @@ int eci_act_on_tree(void *opaque)
 	int top, ret = eci_become(action->caller);
 
 	if (ret == 0)
-		ret = target = eci_walk(action->caller, action->strings[0][0], !(action->request->flags & nofollow));
-	if (action->op == OP_MOUNT_NEW)
-		return ret < 0 ? ret : mount_new(action, target);
+		ret = target = eci_walk_from(action->caller, action->op == OP_SET_ATTRIBUTES ? action->request->fd : -1, action->strings[0][0],
+						!(action->request->flags & nofollow));
 	if (ret >= 0 && action->op == OP_UMOUNT_TREE && fchdir(target) == 0 && (top = eci_top(0)) >= 0) {
 		close(target);
 		target = top;
@@ -210,7 +199,7 @@ int eci_act_on_tree(void *opaque)
 	if (ret >= 0 && REMOUNTS & 1U << action->op && !place.mount_root && place.regular && action->networks < OTHER_NETWORKS &&
 	    eci_kind(target) == TREE_PROC)
 		ret = -WANT_NETWORK;
-	if (ret == -WANT_OWN_FD || ret == -WANT_NETWORK || ret == -EIO)
+	if (ret <= -WANT_OWN_FD || ret == -EIO)
 		return ret;
 	action->not_tree = ret < 0 || (kind == TREES && !(action->networks && place.mount_root && is_node(place.dev))) ||
 			   (kind == TREE_SYSFS && action->op == OP_REMOUNT_SUPERBLOCK);

@@ -137,7 +137,7 @@ int eci_attach_first(strings_t strings, size_t count, bool cgroup, struct reply 
 	int ret = 0;
 
 	for (enum tree_kind kind = 0; kind < TREES && ret == 0; kind++) {
-		ret = job.trees[kind] = eci_tree(kind, NULL, "", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+		ret = job.trees[kind] = eci_tree(kind, NULL, NULL, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 		if (ret >= 0)
 			ret = eci_place(job.trees[kind], &eci.first[kind]);
 		if (ret < 0)

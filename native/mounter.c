@@ -13,7 +13,7 @@
 
 #include "mounter.h"
 
-enum { PACKET_MAX = 128 * 1024, RECORDS_MAX = 1024, IDLE_MS = 10 };
+enum { PACKET_MAX = 128 * 1024, IDLE_MS = 10 };
 
 struct mounter eci = { .init = -1 };
 
@@ -222,7 +222,7 @@ static int carry_out(const struct packet *packet, struct reply *reply)
 		if (!request->count || packet->fd < 0 || !request->pid || packet->what[0] < OP_MOUNT_TREE || packet->what[0] >= OPERATIONS ||
 		    (packet->what[0] == OP_MOUNT_NEW && request->count != 2))
 			return -EBADMSG;
-		eci_emulate(request, packet->fd, packet->what[0], strings, reply);
+		eci_emulate(request, packet->fd, packet->what, strings, reply);
 		return reply->error;
 	}
 	return -EBADMSG;
@@ -258,7 +258,7 @@ static int offer(int lane)
 	int contexts[BATCH], trees[BATCH], sent = 0, ret;
 
 	for (int i = 0; i < BATCH; i++)
-		contexts[i] = eci.spare.root ? eci_context(TREE_PROC, eci.ns, NULL, "") : -1;
+		contexts[i] = eci.spare.root ? eci_context(TREE_PROC, eci.ns, NULL, NULL, 0) : -1;
 	ret = eci_trees_of(contexts, BATCH, 0, eci.ns[NS_NET], trees);
 	for (int i = 0; i < BATCH; i++)
 		eci_close(&contexts[i]);

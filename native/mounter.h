@@ -21,7 +21,7 @@
 #include "eci.h"
 #include "lane.h"
 
-enum { MAX_ENTRIES = 1024, MAX_GROUPS = 1024, MAX_LEVELS = 33 /* MAX_PID_NS_LEVEL + 1 */ };
+enum { RECORDS_MAX = 1024, MAX_ENTRIES = 1024, MAX_GROUPS = 1024, MAX_LEVELS = 33 /* MAX_PID_NS_LEVEL + 1 */ };
 enum { FSCONFIG_FLAG, FSCONFIG_STRING, FSCONFIG_FD = 5, FSCONFIG_CREATE };	/* linux/mount.h, which clashes with sys/mount.h */
 
 #define cleanup_fd __attribute__((cleanup(eci_close)))
@@ -91,7 +91,9 @@ enum tree_kind { TREE_PROC, TREE_SYSFS, TREES };
 /* A tunable is a node of the other FUSE superblock, and no more than a node once it is open. */
 enum cover { COVER_READONLY = 1, COVER_NODE, COVER_MASK, COVER_SELF, COVER_TUNABLE };
 enum operation { OP_MOUNT_TREE = 1, OP_REMOUNT_BIND, OP_REMOUNT_SUPERBLOCK, OP_UMOUNT_TREE, OP_BIND, OP_OPEN_TREE, OP_SET_ATTRIBUTES,
-		 OP_RECONFIGURE, OP_FSOPEN, OP_FSMOUNT, OP_MOUNT_NEW, OPERATIONS };
+		 OP_RECONFIGURE, OP_FSOPEN, OP_FSMOUNT, OP_MOUNT_NEW, OP_RESOLVE, OP_MOVE, OP_MAKE_NODE, OPERATIONS };
+/* Where OP_RESOLVE puts what the records 1, 2 ... lead to, until the next request but the one for the same call. */
+enum { HELD = 512, HELD_LAST = HELD + 399, FOLLOW = 1, OF_CALLER = 2 /* times a descriptor of its, from 1 on */ };
 enum { REPLY_NOT_TREE = 1, REPLY_UNDONE = 2 };
 
 struct request {
@@ -99,7 +101,7 @@ struct request {
 	uint64_t id, flags;
 	uint32_t pid, count;
 	int32_t fd;			/* of the caller: a context, or the directory of a path; below 0: none */
-	uint32_t unused;
+	uint32_t held;			/* paths are numbers of what is held, nothing is handed back; above 1: 1 + errno, the answer */
 	uint64_t set, clear, propagation;	/* struct mount_attr; fsmount(2) has a set; of a mount it is what the same call made before */
 };
 
@@ -150,7 +152,7 @@ struct caller {
 	int ngroups, levels;					/* of pid namespaces, from ours down to its own */
 	uint32_t tgid_in[MAX_LEVELS], tid_in[MAX_LEVELS];
 	int own_nr, own_fd;					/* the last of its descriptors that a path led to, taken by us */
-	bool own_thread;
+	bool own_thread, held;
 };
 
 typedef const char *const (*strings_t)[2];
@@ -162,11 +164,13 @@ struct action {
 	const struct request *request;
 	enum operation op;
 	strings_t strings;
+	const uint32_t *what;	/* of OP_RESOLVE */
 	size_t count;
 	int tree;		/* detached, or why there is none */
 	int out;		/* what the caller is given */
 	int context;		/* its own, of fsmount(2) */
 	unsigned int networks;	/* how many others the walk has been tried from */
+	int resolved;		/* records of OP_RESOLVE */
 	bool attached, not_tree, given;
 };
 
@@ -185,8 +189,8 @@ int eci_become(const struct caller *caller);
 
 /* tree.c: superblocks, the stage, locks */
 enum { BATCH = 4 };
-int eci_tree(enum tree_kind kind, const struct caller *caller, const char *options, uint64_t attributes);
-int eci_context(enum tree_kind kind, const int *ns, const struct caller *as, const char *options);
+int eci_tree(enum tree_kind kind, const struct caller *caller, strings_t options, int count, uint64_t attributes);
+int eci_context(enum tree_kind kind, const int *ns, const struct caller *as, strings_t options, int count);
 int eci_trees_of(const int *contexts, int count, uint64_t attributes, int net, int *trees);
 int eci_tree_of(int context, uint64_t attributes, int net);
 int eci_attributes(int mount, const char *path, uint64_t set, uint64_t clear, unsigned int at_flags);
@@ -199,8 +203,9 @@ int eci_prove(struct reply *reply);
 
 /* walk.c: where a path of the caller leads */
 /* Beyond every errno: walk again with caller->own_nr, taken for us; from another network namespace. */
-enum { WANT_OWN_FD = 4096, WANT_NETWORK, OTHER_NETWORKS = 2 };
+enum { WANT_OWN_FD = 4096, WANT_START, WANT_NETWORK, OTHER_NETWORKS = 2 };
 int eci_walk(struct caller *caller, const char *path, bool follow);
+int eci_walk_from(struct caller *caller, int number, const char *path, bool follow);
 int eci_place(int fd, struct place *place);
 
 /* existing.c, copies.c, for children: 0 or -errno, or nothing was done and it is no tree; take_context, kind: what they are called for */
@@ -217,6 +222,6 @@ int eci_give(struct action *action);
 
 /* emulate.c */
 int eci_set_flags(int tree, uint64_t attributes);
-void eci_emulate(const struct request *request, int notify, enum operation op, strings_t strings, struct reply *reply);
+void eci_emulate(const struct request *request, int notify, const uint32_t *what, strings_t strings, struct reply *reply);
 
 #endif

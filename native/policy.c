@@ -16,18 +16,9 @@ uint64_t eci_mount_flags(uint64_t flags)
 	return flags;
 }
 
-static uint64_t tested_register(const struct eci_row *row, const uint64_t *args)
+static uint64_t tested_register(const struct eci_row *row, uint64_t value)
 {
-	uint64_t value = args[row->arg];
-
-	switch (row->reg) {
-	case ECI_INT:
-		return (uint32_t)value;
-	case ECI_MOUNT_FLAGS:
-		return eci_mount_flags(value);
-	default:
-		return value;
-	}
+	return row->reg == ECI_INT ? (uint32_t)value : row->reg == ECI_MOUNT_FLAGS ? eci_mount_flags(value) : value;
 }
 
 int eci_policy_next(const struct eci_policy *policy, uint32_t from, uint32_t arch, int32_t nr, const uint64_t *args)
@@ -35,9 +26,7 @@ int eci_policy_next(const struct eci_policy *policy, uint32_t from, uint32_t arc
 	for (uint32_t i = from; i < policy->count; i++) {
 		const struct eci_row *row = &policy->rows[i];
 
-		if (row->nr != nr || row->arch != arch)
-			continue;
-		if ((tested_register(row, args) & row->mask) == row->value)
+		if (row->nr == nr && row->arch == arch && (tested_register(row, args[row->arg]) & row->mask) == row->value)
 			return (int)i;
 	}
 	return -1;

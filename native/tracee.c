@@ -5,6 +5,7 @@
  */
 #include "eci.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
@@ -14,15 +15,11 @@
 /* Effective uid as /proc/TID shows it; UINT32_MAX: gone. */
 uint32_t eci_caller_uid(uint32_t tid)
 {
-	char path[sizeof("/proc/4294967295")], *start = path + sizeof(path) - 1;
+	char path[sizeof("/proc/4294967295")];
 	struct stat status;
 
-	*start = 0;
-	do
-		*--start = (char)('0' + tid % 10);
-	while (tid /= 10);
-	start = memcpy(start - 6, "/proc/", 6);
-	return stat(start, &status) < 0 ? UINT32_MAX : status.st_uid;
+	snprintf(path, sizeof(path), "/proc/%u", tid);
+	return stat(path, &status) < 0 ? UINT32_MAX : status.st_uid;
 }
 
 static size_t piece(const struct eci_read *read)

@@ -11,45 +11,16 @@ static struct batch {
 	int *trees;
 } batch;			/* in work */
 
-/* An option of the caller. With a value the list is closed: pidns= takes a path, which would be ours and not the caller's, and LSM options
- * would be set with our authority. EINVAL is what the kernel says to a key it does not know. */
-static int set_option(int context, enum tree_kind kind, const char *key, const char *value)
-{
-	if (value && (kind != TREE_PROC || (strcmp(key, "hidepid") && strcmp(key, "gid") && strcmp(key, "subset"))))
-		return -EINVAL;
-	return result(fsconfig(context, value ? FSCONFIG_STRING : FSCONFIG_FLAG, key, value, 0));
-}
-
-/* Split at commas, empty parts and keys skipped, as generic_parse_monolithic() does. */
-static int set_options(int context, enum tree_kind kind, const char *options)
-{
-	char copy[4096], *rest = copy, *part;
-	int ret = 0;
-
-	if (strlen(options) >= sizeof(copy))
-		return -EINVAL;
-	strcpy(copy, options);
-	while (ret == 0 && (part = strsep(&rest, ","))) {
-		char *value = strchr(part, '=');
-
-		if (!*part || value == part)
-			continue;
-		if (value)
-			*value++ = 0;
-		ret = set_option(context, kind, part, value);
-	}
-	return ret;
-}
-
 struct create {
 	enum tree_kind kind;
 	const int *ns;
 	const struct caller *as;
-	const char *options;
+	strings_t options;	/* each with its value behind a "=", if it has one */
+	int count;		/* below 0: the context alone, of TREES that of a file system with the first one's name */
 	int context;
 };
 
-/* A configured superblock, mounted nowhere: procfs of a pid namespace, sysfs of the network namespace. Without options its context. */
+/* A configured superblock, mounted nowhere: procfs of a pid namespace, sysfs of the network namespace. With a count below 0 its context. */
 static int create(void *opaque)
 {
 	struct create *c = opaque;
@@ -59,14 +30,20 @@ static int create(void *opaque)
 	if (ret == 0 && c->kind == TREE_SYSFS)
 		ret = result(setns(c->ns[NS_NET], CLONE_NEWNET));
 	if (ret == 0)
-		ret = context = result(fsopen(names[c->kind], FSOPEN_CLOEXEC));
+		ret = context = result(fsopen(c->kind == TREES ? c->options[0][0] : names[c->kind], FSOPEN_CLOEXEC));
 	if (ret >= 0 && c->kind == TREE_PROC && eci.has_pidns)
 		ret = result(fsconfig(context, FSCONFIG_FD, "pidns", NULL, c->ns[NS_PID]));
-	if (ret >= 0 && c->options)
+	if (ret >= 0 && c->count >= 0)
 		ret = result(fsconfig(context, FSCONFIG_STRING, "source", names[c->kind], 0));
-	if (ret >= 0 && c->options)
-		ret = set_options(context, c->kind, c->options);
-	if (ret >= 0 && c->options)
+	/* With a value the list is closed: pidns= takes a path, which would be ours and not the caller's, and LSM options would be set with our
+	 * authority. EINVAL is what the kernel says to a key it does not know. */
+	for (int i = 0; i < c->count && ret >= 0; i++) {
+		const char *key = c->options[i][0], *value = *c->options[i][1] ? c->options[i][1] + 1 : NULL;
+		bool open = c->kind == TREE_PROC && (!strcmp(key, "hidepid") || !strcmp(key, "gid") || !strcmp(key, "subset"));
+
+		ret = value && !open ? -EINVAL : result(fsconfig(context, value ? FSCONFIG_STRING : FSCONFIG_FLAG, key, value, 0));
+	}
+	if (ret >= 0 && c->count >= 0)
 		ret = result(fsconfig(context, FSCONFIG_CREATE, NULL, NULL, 0));
 	c->context = ret < 0 ? -1 : c->as ? eci_ask(c->as, context) : steal_fd(&context);
 	return ret;
@@ -74,9 +51,9 @@ static int create(void *opaque)
 
 /* A context for fsmount(2). A child makes it `as` the caller where there are options: gid= is translated by who creates the superblock.
  * Else we do, and the caller's authority is asked for when the tree is attached. Cannot hurt the host: it shows nothing while unmounted. */
-int eci_context(enum tree_kind kind, const int *ns, const struct caller *as, const char *options)
+int eci_context(enum tree_kind kind, const int *ns, const struct caller *as, strings_t options, int count)
 {
-	struct create c = { .kind = kind, .ns = ns, .as = as, .options = options, .context = -1 };
+	struct create c = { .kind = kind, .ns = ns, .as = as, .options = options, .count = count, .context = -1 };
 	/* Without pidns= it shows the pid namespace of the task that makes it, so a child is born into it. It is visible there, but out of
 	 * reach without `as`: its credentials are the host's. With `as` it may be stopped: the deadline. */
 	bool born_inside = kind == TREE_PROC && !eci.has_pidns;
@@ -257,10 +234,10 @@ int eci_tree_of(int context, uint64_t attributes, int net)
 
 /* A locked, detached tree: of the container's own namespaces, or of the caller's with its options. `attributes` will be locked, so they
  * are the spec's, and the atime flags, which no later call could change. -errno as the kernel's for options and namespaces. */
-int eci_tree(enum tree_kind kind, const struct caller *caller, const char *options, uint64_t attributes)
+int eci_tree(enum tree_kind kind, const struct caller *caller, strings_t options, int count, uint64_t attributes)
 {
 	const int *ns = caller ? caller->ns : eci.ns;
-	cleanup_fd int context = eci_context(kind, ns, *options ? caller : NULL, options);
+	cleanup_fd int context = eci_context(kind, ns, count ? caller : NULL, options, count);
 
 	return context < 0 ? context : eci_tree_of(context, attributes, ns[NS_NET]);
 }

@@ -5,7 +5,6 @@
  * that succeeds went through none. On ENOENT, and on EACCES (its own /proc/N/fd may be closed to everybody else), the path is walked
  * component by component. A container has no procfs of our own pid namespace: create refuses the host's, and binds that carry one.
  */
-#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -35,16 +34,11 @@ int eci_place(int fd, struct place *place)
 	return 0;
 }
 
-static bool on_procfs(int fd)
-{
-	return eci_fs_magic(fd) == PROC_SUPER_MAGIC;
-}
-
 static bool at_procfs_root(int fd)
 {
 	struct stat st;
 
-	return on_procfs(fd) && fstat(fd, &st) == 0 && st.st_ino == PROC_ROOT_INO;
+	return eci_kind(fd) == TREE_PROC && fstat(fd, &st) == 0 && st.st_ino == PROC_ROOT_INO;
 }
 
 /* Whether `line` of a status holds the caller's numbers, from `level` of the pid namespaces inwards. */
@@ -87,7 +81,7 @@ static int owner_of(const struct caller *caller, int at)
 {
 	char status[STATUS_MAX];
 
-	for (int level = on_procfs(at) && read_status(at, "status", status) ? 1 : caller->levels; level < caller->levels; level++)
+	for (int level = eci_kind(at) == TREE_PROC && read_status(at, "status", status) ? 1 : caller->levels; level < caller->levels; level++)
 		if (has_numbers(status, "\nNStgid:", caller, caller->tgid_in, level))
 			return has_numbers(status, "\nNSpid:", caller, caller->tgid_in, level) ? 1
 			       : has_numbers(status, "\nNSpid:", caller, caller->tid_in, level) ? 2 : 0;
@@ -112,7 +106,7 @@ static int follow(struct walk *walk, int fd, const char *name)
 	ssize_t n;
 
 	walk->own = 0;
-	if (!own && !root && on_procfs(fd))	/* a magic link: the kernel follows it, and asks whether the caller may */
+	if (!own && !root && eci_kind(fd) == TREE_PROC)	/* a magic link: the kernel follows it, and asks whether the caller may */
 		return move_to(walk, openat(walk->at, name, O_PATH | O_CLOEXEC));
 	if (own && !level)
 		return -ENOENT;
@@ -198,9 +192,9 @@ static int walk_slowly(struct walk *walk, bool follow_last)
 int eci_walk(struct caller *caller, const char *path, bool follow_last)
 {
 	struct walk walk = { .caller = caller };
-	int ret = eci_open_below(AT_FDCWD, path, (uint64_t)(O_PATH | (follow_last ? 0 : O_NOFOLLOW)), 0);
+	int ret = caller->held ? result(fcntl(HELD + atoi(path), F_DUPFD_CLOEXEC, 0)) : eci_open_below(AT_FDCWD, path, (uint64_t)(O_PATH | (follow_last ? 0 : O_NOFOLLOW)), 0);
 
-	if ((ret != -ENOENT && ret != -EACCES) || !*path || strlen(path) >= PATH_MAX)
+	if (caller->held || (ret != -ENOENT && ret != -EACCES) || !*path || strlen(path) >= PATH_MAX)
 		return ret;
 	walk.at = open(*path == '/' ? "/" : ".", O_PATH | O_CLOEXEC);
 	if (walk.at < 0)
@@ -210,4 +204,17 @@ int eci_walk(struct caller *caller, const char *path, bool follow_last)
 	if (ret < 0)
 		eci_close(&walk.at);
 	return ret < 0 ? ret : walk.at;
+}
+
+/* From the directory that the caller has under `number`, below 0 from where it stands; an empty path: what it has there. */
+int eci_walk_from(struct caller *caller, int number, const char *path, bool follow)
+{
+	if (number >= 0 && (caller->own_fd < 0 || caller->own_nr != number || !caller->own_thread)) {
+		caller->own_nr = number;
+		caller->own_thread = true;
+		return -WANT_START;
+	}
+	if (number >= 0 && !*path)
+		return result(fcntl(caller->own_fd, F_DUPFD_CLOEXEC, 0));
+	return fchdir(number >= 0 ? caller->own_fd : caller->cwd) < 0 ? -errno : eci_walk(caller, path, follow);
 }

@@ -17,9 +17,10 @@ from eci_supervisor.linux.mount_api import clone_tree
 from eci_supervisor.model.emulation import Caller, MounterFailed, MounterGone, Outcome
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.model.tree import TreePlan
-from eci_supervisor.model.verdict import Effect
+from eci_supervisor.model.verdict import Effect, Judged
 from eci_supervisor.mounts.mounter import Mounter
 from eci_supervisor.observe.journal import Journal
+from eci_supervisor.seccomp.judge import Judge
 
 RENEWALS = 3
 RENEWAL_WINDOW_S = 60.0
@@ -120,3 +121,6 @@ class LastingMounter:
 
     async def emulate(self, effect: Effect, caller: Caller) -> Outcome:
         return await self._serving().emulate(effect, caller)
+
+    async def emulate_judged(self, verdict: Judged, caller: Caller, judge: Judge) -> Outcome:
+        return await self._serving().emulate_judged(verdict, caller, judge)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from eci_supervisor.linux.paths import ContainerDir, StateDir
+from eci_supervisor.model.listed import NOTHING_LISTED, Listed
 from eci_supervisor.model.settings import DEFAULTS, Policy
 from eci_supervisor.model.state import ContainerState, LateBind, StateError
 from eci_supervisor.settings.wire import policy_from_bytes
@@ -52,6 +53,24 @@ def load_late_binds(directory: ContainerDir) -> tuple[LateBind, ...]:
             return tuple(LateBind(**bind) for bind in json.loads(file.read()))
     except FileNotFoundError:
         return ()
+
+
+def store_listed(directory: ContainerDir, listed: Listed) -> None:
+    """As late binds."""
+    if listed != NOTHING_LISTED:
+        fd = os.open(directory.listed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with open(fd, "wb") as file:
+            file.write(json.dumps({name: sorted(found) for name, found in asdict(listed).items()}).encode())
+
+
+def load_listed(directory: ContainerDir) -> Listed:
+    """Raises ValueError, TypeError for anything that store_listed does not write; OSError."""
+    try:
+        with open(directory.listed, "rb") as file:
+            raw: dict[str, list[tuple[int, int]]] = json.loads(file.read())
+        return Listed(**{name: frozenset((device, inode) for device, inode in found) for name, found in raw.items()})
+    except FileNotFoundError:
+        return NOTHING_LISTED
 
 
 def load_all(state_dir: StateDir) -> list[ContainerState]:

@@ -1,6 +1,6 @@
 """The container's calls: each listener that arrives on notify.sock, one for its init and one for each exec, gets a serving thread."""
 import hmac
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 
 import trio
@@ -8,6 +8,7 @@ import trio
 from eci_supervisor.control.server import accept
 from eci_supervisor.life.log import Log
 from eci_supervisor.life.mounter import LastingMounter
+from eci_supervisor.model.listed import Listed
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.observe.journal import Journal
 from eci_supervisor.seccomp.effects import Effects
@@ -23,11 +24,12 @@ MAX_LISTENERS = 256  # a thread each
 class Vetting:
     """Serves the listeners of one container."""
 
-    def __init__(self, state: ContainerState, ring: EventRing, machine: Machine, journal: Journal, mounter: LastingMounter,
-                 log: Log) -> None:
+    def __init__(self, state: ContainerState, listed: Callable[[], Listed], ring: EventRing, machine: Machine, journal: Journal,
+                 mounter: LastingMounter, log: Log) -> None:
         self._state, self._ring, self._machine, self._journal, self._log = state, ring, machine, journal, log
         self._lane = mounter.lane
-        self._effects = Effects(mounter, ring, journal.told, container=state.id, root=state.root, calls=state.calls)
+        self._effects = Effects(mounter, ring, journal.told, container=state.id, root=state.root, calls=state.calls,
+                                listed=listed)
         self._threads: dict[int, ServingThread] = {}
         self._total = 0
 

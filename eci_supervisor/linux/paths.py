@@ -104,6 +104,11 @@ class ContainerDir:
         return f"{self.path}/late.json"
 
     @property
+    def listed(self) -> str:
+        """What rules for sources and targets of mounts are about in it; absent where that is nothing."""
+        return f"{self.path}/listed.json"
+
+    @property
     def notify_socket(self) -> str:
         """The seccomp listenerPath."""
         return f"{self.path}/notify.sock"

@@ -16,6 +16,7 @@ FSMOUNT: Final = 432
 FSPICK: Final = 433
 CLONE3: Final = 435
 OPENAT2: Final = 437
+PIDFD_GETFD: Final = 438
 MOUNT_SETATTR: Final = 442
 
 AT_FDCWD: Final = -100

@@ -61,10 +61,14 @@ class UmountTree:
 
 @dataclass(frozen=True, slots=True)
 class Bind:
-    """A bind of one mount as a complete copy, where the kernel refuses it because `source` lies above locked mounts; else NotATree."""
+    """A bind of one mount as a complete copy, where the kernel refuses it because `source` lies above locked mounts; else NotATree.
+
+    Judged it is the whole call, recursive or not.
+    """
 
     source: bytes
     target: bytes
+    recursive: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +118,7 @@ class Fsmount:
 
 @dataclass(frozen=True, slots=True)
 class MountNew:
-    """mount(2) of a new file system with these copies, all of them."""
+    """mount(2) of a new file system with these copies, all of them. The target is what is held of it, by its path for options."""
 
     target: bytes
     flags: int
@@ -131,7 +135,24 @@ class FsopenOf:
     flags: int
 
 
-ByPath: TypeAlias = MountTree | RemountBind | RemountSuperblock | UmountTree | Bind | MountNew
+@dataclass(frozen=True, slots=True)
+class Move:
+    """move_mount(2) of what is held. flags: MOVE_MOUNT_BENEATH, MOVE_MOUNT_SET_GROUP."""
+
+    source: bytes
+    target: bytes
+    flags: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class MakeNode:
+    """mknod(2) of a device that every container has: a new file `name` in the directory held first, and the held `node` bound to it."""
+
+    name: bytes
+    node: bytes
+
+
+ByPath: TypeAlias = MountTree | RemountBind | RemountSuperblock | UmountTree | Bind | MountNew | Move | MakeNode
 ByDescriptor: TypeAlias = OpenTree | SetAttributes | Reconfigure | Fsopen | FsopenOf | Fsmount  # the caller's, or one is given to it
 Effect: TypeAlias = ByPath | ByDescriptor
 ONCE = (MountTree, Bind)  # where the mount lies still that the same call has made before, nothing is done
@@ -156,6 +177,36 @@ class Emulate:
 
 
 @dataclass(frozen=True, slots=True)
+class Named:
+    """What a call names. directory: the caller's descriptor that the path starts at, -1 where it needs none; an empty path: that itself."""
+
+    path: bytes
+    directory: int = -1
+    follow: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Look up `names` as the caller, then, if the admin's rules have nothing against what they led to, do `effect` with that.
+
+    effect: its paths are held(number) of a name, from 1 on; sources, targets: the numbers of those that the rules are about. What the
+    caller's root is stands behind the names.
+    """
+
+    effect: Effect
+    names: tuple[Named, ...]
+    sources: tuple[int, ...] = ()
+    targets: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DenyType:
+    """EPERM, or ENODEV where the kernel knows no such file system."""
+
+    name: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Continue:
     checks: frozenset[KernelCheck]
 
@@ -167,4 +218,4 @@ class Nest:
     checks: frozenset[KernelCheck]
 
 
-Verdict: TypeAlias = Deny | Emulate | Continue | Nest
+Verdict: TypeAlias = Deny | DenyType | Emulate | Judged | Continue | Nest

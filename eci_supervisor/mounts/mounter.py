@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +17,15 @@ import trio
 
 from eci_supervisor.cgroup import delegate
 from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.linux.syscall import PIDFD_GETFD, syscall
 from eci_supervisor.model.emulation import Caller, MounterGone, MounterStuck, Outcome
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.model.tree import TreeKind, TreePlan
-from eci_supervisor.model.verdict import Effect, Reconfigure, RemountSuperblock
+from eci_supervisor.model.verdict import Effect, Judged, Reconfigure, RemountSuperblock
 from eci_supervisor.mounts import wire
 from eci_supervisor.mounts.mountinfo import MountinfoError, parse_mountinfo
+from eci_supervisor.seccomp.held import FIRST, ROOT
+from eci_supervisor.seccomp.judge import Judge
 
 PROGRAM: Final = Path(__file__).parents[1] / "bin" / "eci-mounter"
 GONE: Final = "the mounter has ended"
@@ -112,6 +115,30 @@ class Mounter:
         uid = reply.uid if reply.pid else None
         return Outcome(reply.error, reply.not_tree, reply.undone, uid=uid, pid=reply.pid, made=reply.mount_id)
 
+    async def emulate_judged(self, verdict: Judged, caller: Caller, judge: Judge) -> Outcome:
+        """Looks up what the verdict names, and if `judge` says 0 does its effect with that; else its errno is the answer.
+
+        Nobody else is served meanwhile. Raises MounterGone, MounterStuck.
+        """
+        try:
+            look = wire.resolve_request((*verdict.names, ROOT), caller)
+        except wire.WireError as error:
+            raise OSError(errno.EINVAL, str(error)) from error
+        async with self._lock:
+            reply = await self._ask(look, caller.notify_fd)
+            denied = 0
+            if reply.not_tree:  # else it has been answered
+                denied = await judge(tuple(self._held(len(verdict.names) + 1)))
+                request = wire.emulate_request(verdict.effect, caller, held=1 + denied)
+                reply = await self._ask(request, caller.notify_fd)
+        uid = reply.uid if reply.pid else None
+        return Outcome(reply.error, undone=reply.undone, denied=denied != 0, uid=uid, pid=reply.pid, made=reply.mount_id)
+
+    def _held(self, count: int) -> Iterator[OwnedFd]:
+        """Copies of what it holds, in the order of the names."""
+        for number in range(FIRST + 1, FIRST + 1 + count):
+            yield OwnedFd(syscall(PIDFD_GETFD, self._pidfd.fileno(), number, 0, what="a descriptor of the mounter"))
+
     def fileno(self) -> int:
         """The socket to it."""
         return self._socket.fileno()
@@ -137,16 +164,20 @@ class Mounter:
 
     async def ask(self, packet: bytes, fd: int | None = None) -> wire.Reply:
         """Sends one packet, with a descriptor if given, and waits for the reply. Raises MounterGone, MounterStuck."""
-        rights = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("=i", fd))]
         async with self._lock:
-            if self._gone:
-                raise MounterGone(GONE)
-            try:
-                await self._socket.sendmsg([packet], rights)
-            except OSError as error:
-                self._gone = True
-                raise MounterGone(GONE) from error
-            return await self._receive()
+            return await self._ask(packet, fd)
+
+    async def _ask(self, packet: bytes, fd: int | None) -> wire.Reply:
+        """The same, in one's turn."""
+        rights = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("=i", fd))]
+        if self._gone:
+            raise MounterGone(GONE)
+        try:
+            await self._socket.sendmsg([packet], rights)
+        except OSError as error:
+            self._gone = True
+            raise MounterGone(GONE) from error
+        return await self._receive()
 
     async def _receive(self) -> wire.Reply:
         """Not to be cancelled before its deadline: the answer would be taken for that to the next request."""

@@ -20,8 +20,11 @@ from eci_supervisor.model.verdict import (
     Fsmount,
     Fsopen,
     FsopenOf,
+    MakeNode,
     MountNew,
     MountTree,
+    Move,
+    Named,
     OpenTree,
     Reconfigure,
     RemountBind,
@@ -63,6 +66,13 @@ class Operation(IntEnum):
     FSOPEN = 9
     FSMOUNT = 10
     MOUNT_NEW = 11
+    RESOLVE = 12
+    MOVE = 13
+    MAKE_NODE = 14
+
+
+FOLLOW: Final = 1
+OF_CALLER: Final = 2
 
 
 TREES: Final = (TreeKind.PROC, TreeKind.SYSFS)  # enum tree_kind is the index
@@ -109,10 +119,10 @@ NO_ATTRIBUTES: Final = Attributes()
 
 def request(
     kind: Kind, records: Sequence[Record] = (), *, tree: int = 0, call: int = 0, flags: int = 0, pid: int = 0,
-    more: Attributes = NO_ATTRIBUTES,
+    more: Attributes = NO_ATTRIBUTES, held: int = 0,
 ) -> bytes:
     """One packet. Raises WireError."""
-    parts = [REQUEST.pack(kind, tree, call, flags, pid, len(records), more.fd, 0, more.set, more.clear, more.propagation)]
+    parts = [REQUEST.pack(kind, tree, call, flags, pid, len(records), more.fd, held, more.set, more.clear, more.propagation)]
     for what, first, second in records:
         if b"\0" in first or b"\0" in second:
             raise WireError(f"a NUL in {first + second!r}")
@@ -133,14 +143,33 @@ def attach_request(rootfs: bytes, late: Sequence[LateBind], cgroup: bool) -> byt
     return request(Kind.ATTACH, [(0, rootfs, b""), *binds], flags=int(cgroup))
 
 
-def emulate_request(effect: Effect, caller: Caller, trees: Sequence[bytes] = ()) -> bytes:
-    """`trees`: where its superblock may be mounted."""
+def resolve_request(names: Sequence[Named], caller: Caller) -> bytes:
+    """What these names lead to is to be held for the caller's next request."""
+    records = [(Operation.RESOLVE, b"", b""), *((_start(name), name.path, b"") for name in names)]
+    return request(Kind.EMULATE, records, call=caller.id, pid=caller.tid)
+
+
+def _start(name: Named) -> int:
+    return FOLLOW * name.follow | OF_CALLER * (name.directory + 1)
+
+
+def emulate_request(effect: Effect, caller: Caller, trees: Sequence[bytes] = (), held: int = 0) -> bytes:
+    """`trees`: where its superblock may be mounted; held: 1 where its paths say what is held, 1 + errno if that is the answer."""
     operation, first, second, tree, flags, more = _operation(effect) if isinstance(effect, ByPath) else _by_descriptor(effect)
     if caller.made:
         more = Attributes(set=caller.made)
-    others = [(0, effect.source, effect.fstype)] if isinstance(effect, MountNew) else [(0, path, b"") for path in trees]
-    records = [(operation, first, second), *others]
-    return request(Kind.EMULATE, records, tree=tree, call=caller.id, flags=flags, pid=caller.tid, more=more)
+    records = [(operation, first, second), *_others(effect, trees)]
+    return request(Kind.EMULATE, records, tree=tree, call=caller.id, flags=flags, pid=caller.tid, more=more, held=held)
+
+
+def _others(effect: Effect, trees: Sequence[bytes]) -> list[Record]:
+    match effect:
+        case MountNew(source=source, fstype=fstype):
+            return [(0, source, fstype)]
+        case MountTree(options=options):
+            return [(0, key, equals + value) for key, equals, value in (part.partition(b"=") for part in options.split(b",")) if key]
+        case _:
+            return [(0, path, b"") for path in trees]
 
 
 Parts = tuple[Operation, bytes, bytes, int, int, Attributes]  # operation, both strings, tree, flags, the rest
@@ -148,8 +177,8 @@ Parts = tuple[Operation, bytes, bytes, int, int, Attributes]  # operation, both 
 
 def _operation(effect: ByPath) -> Parts:
     match effect:
-        case MountTree(kind, target, flags, options):
-            return Operation.MOUNT_TREE, target, options, TREES.index(kind), flags, NO_ATTRIBUTES
+        case MountTree(kind, target, flags):
+            return Operation.MOUNT_TREE, target, b"", TREES.index(kind), flags, NO_ATTRIBUTES
         case RemountBind(target, flags):
             return Operation.REMOUNT_BIND, target, b"", 0, flags, NO_ATTRIBUTES
         case RemountSuperblock(target, flags, options):
@@ -158,8 +187,12 @@ def _operation(effect: ByPath) -> Parts:
             return Operation.UMOUNT_TREE, target, b"", 0, flags, NO_ATTRIBUTES
         case MountNew(target, flags, options):
             return Operation.MOUNT_NEW, target, options, 0, flags, NO_ATTRIBUTES
-        case Bind(source, target):
-            return Operation.BIND, target, source, 0, 0, NO_ATTRIBUTES
+        case Bind(source, target, recursive):
+            return Operation.BIND, target, source, int(recursive), 0, NO_ATTRIBUTES
+        case Move(source, target, flags):
+            return Operation.MOVE, target, source, 0, flags, NO_ATTRIBUTES
+        case MakeNode(name, node):
+            return Operation.MAKE_NODE, name, node, 0, 0, NO_ATTRIBUTES
         case _:
             assert_never(effect)
 

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from eci_supervisor.life.record import store_late_binds
+from eci_supervisor.life.record import store_late_binds, store_listed
 from eci_supervisor.linux.listening import listening_paths
 from eci_supervisor.linux.mount_api import MS_BIND, mount
 from eci_supervisor.model.state import ContainerState
@@ -13,6 +13,7 @@ from eci_supervisor.oci.claim import write_file
 from eci_supervisor.oci.engine import calling_engine
 from eci_supervisor.oci.features import features
 from eci_supervisor.oci.joins import Identities
+from eci_supervisor.oci.listing import refuse_unknown
 from eci_supervisor.oci.own_places import own_places
 from eci_supervisor.oci.plan import Plan
 from eci_supervisor.oci.recorded import noted
@@ -27,15 +28,17 @@ from eci_supervisor.policy.profile import seccomp_section
 
 def assemble(call: Call, spec: Spec, ids: Identities, rootfs: str, state: ContainerState, report: Reporter) -> Staged:
     """All of it in the caller's private mount namespace, in which the real runtime starts. Raises what told() makes one sentence of."""
+    refuse_unknown(spec.mounts, state.calls)
     staged = stage(StageRequest(
         rootfs=rootfs, read_only=spec.root_read_only, ids=ids.range, mounts=absolute_sources(spec, call.bundle),
-        stage_dir=call.state_dir.staging, binds=call.decided.policy.binds, ground=ground(call, spec), learned=learned(call),
-        propagation=spec.propagation, working_directory=spec.working_directory))
+        stage_dir=call.state_dir.staging, binds=call.decided.policy.binds, ground=ground(call, spec), calls=state.calls,
+        learned=learned(call), propagation=spec.propagation, working_directory=spec.working_directory))
     for warning in staged.warnings:
         report.warning(warning)
     write_file(call.directory.config, rewritten(spec, plan(call, spec, ids, staged, state)).to_bytes())
     mount(call.directory.config, call.config, "", MS_BIND)
     store_late_binds(call.directory, staged.late)
+    store_listed(call.directory, staged.listed)
     return staged
 
 

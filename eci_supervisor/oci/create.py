@@ -21,7 +21,6 @@ from eci_supervisor.oci.ask import ask
 from eci_supervisor.oci.assemble import assemble
 from eci_supervisor.oci.bundle import root_directory
 from eci_supervisor.oci.call import Call, give_stdio
-from eci_supervisor.oci.call_rules import enforced
 from eci_supervisor.oci.claim import Claim, make_state_directory
 from eci_supervisor.oci.joins import Identities, identities
 from eci_supervisor.oci.plan import container_sysctls, mounts_cgroup, protected
@@ -156,4 +155,4 @@ def first_state(call: Call, spec: Spec, ids: Identities) -> ContainerState:
         masked=covered.masked, read_only=covered.read_only, sysfs_read_only=covered.sysfs_read_only, cgroup_mount=mounts_cgroup(spec),
         disks=spec.disks,
         sysctls=container_sysctls(spec, ids.range), joined=bool(ids.joins),
-        calls=enforced(call.decided.policy))
+        calls=replace(call.decided.policy.calls, nested_user_namespaces=call.decided.policy.nested_user_namespaces))

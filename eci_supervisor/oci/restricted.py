@@ -65,16 +65,16 @@ class Restrictions:
         self._layers(line, written, read_only=read_only)
 
     def _lists(self, source: Located, written: str, *, read_only: bool) -> None:
-        above = () if self._is_named_so(source.path) else self._above(source.path)
+        above = () if self._is_named_so(source.path) else self.above(source.path)
         denied = self._entries()
         if found := inside(source, above, denied):
             same = found.itself is not None and found.itself.identity == source.identity
             raise refused(written, "" if same else f"; it is inside {found.written}", self._where(found.written, "denied"))
-        if found := contained(source, self._carried(source.path), denied):
+        if found := contained(source, self.carried(source.path), denied):
             raise refused(written, f"; it contains {found.written}", self._where(found.written, "denied"))
-        if not read_only and (found := inside(source, above, self._listed((*restricted.READ_ONLY, *self._rules.read_only)))):
+        if not read_only and (found := inside(source, above, self.listed((*restricted.READ_ONLY, *self._rules.read_only)))):
             raise refused(written, "; only a read-only mount is allowed", self._where(found.written, "readOnly"))
-        if self._rules.allowed and inside(source, above, self._listed(self._rules.allowed)) is None:
+        if self._rules.allowed and inside(source, above, self.listed(self._rules.allowed)) is None:
             refusal = refused(written, "; it is not at or below an allowed path", "eci.bindMounts.allowed", list_alone=True)
             if self._learned is None:
                 raise refusal
@@ -97,15 +97,20 @@ class Restrictions:
     def _entries(self) -> tuple[Entry, ...]:
         if self._denied is None:
             roots = (self._ground.own.data_root, *self._ground.engine(), self._ground.state_dir)
-            self._denied = tuple(self._listed(dict.fromkeys((*restricted.DENIED, *filter(None, roots), *self._rules.denied))))
+            self._denied = tuple(self.listed(dict.fromkeys((*restricted.DENIED, *filter(None, roots), *self._rules.denied))))
         return self._denied
 
-    def _listed(self, paths: Iterable[str]) -> Iterator[Entry]:
+    def located(self, fd: OwnedFd) -> Located:
+        """Where something is that has been opened."""
+        return self._located(fd, os.stat(fd.fileno()))[0]
+
+    def listed(self, paths: Iterable[str]) -> Iterator[Entry]:
+        """The paths of a list, opened."""
         for path in paths:
             found = self._open(path)
-            yield Entry(path, found, self._above(os.path.normpath(path) if found is None else found.path))
+            yield Entry(path, found, self.above(os.path.normpath(path) if found is None else found.path))
 
-    def _above(self, path: str) -> tuple[Located, ...]:
+    def above(self, path: str) -> tuple[Located, ...]:
         """The directories above a path of the host, nearest first."""
         found = []
         while path != "/":
@@ -114,7 +119,7 @@ class Restrictions:
                 found.append(directory)
         return tuple(found)
 
-    def _carried(self, path: str) -> list[Place]:
+    def carried(self, path: str) -> list[Place]:
         """The places of the mounts below a path, which a recursive bind brings along."""
         below = os.fsencode(path).rstrip(b"/") + b"/"
         return [Place((line.major, line.minor), line.root) for line in self._table if line.path.startswith(below)]

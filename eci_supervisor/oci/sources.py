@@ -40,13 +40,14 @@ class Clone:
 class SourceRules:
     """What all binds of a container have in common.
 
-    judge: raises PolicyRefused for an opened source, its path as written, and whether it is to be read-only; user_namespace: gives an
-    fd for maps, the same one for the same maps.
+    judge: raises PolicyRefused for an opened source, its path as written, and whether it is to be read-only; note: is told of each;
+    user_namespace: gives an fd for maps, the same one for the same maps.
     """
 
     ids: IdRange
     binds: BindRules
     judge: Callable[[OwnedFd, str, bool], None]
+    note: Callable[[OwnedFd, Mount], None]
     table: tuple[MountEntry, ...]
     user_namespace: Callable[[IdMaps], int]
 
@@ -56,6 +57,7 @@ def clone_source(mount: Mount, rules: SourceRules) -> Clone:
     flags = bind_flags(mount.options)
     with _opened(mount.source) as fd:
         rules.judge(fd, mount.source, flags.read_only)
+        rules.note(fd, mount)
         status = os.stat(fd.fileno())
         if stat.S_ISCHR(status.st_mode) or stat.S_ISBLK(status.st_mode):
             return _device(fd, mount.source, flags)

@@ -16,10 +16,13 @@ from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.fsuid import FileSystemIds
 from eci_supervisor.linux.mount_api import mount, mount_setattr, move_mount
 from eci_supervisor.linux.mount_flags import MOUNT_ATTR_RDONLY, MS_NODEV, MS_NOEXEC, MS_NOSUID, MS_PRIVATE
+from eci_supervisor.model.call_rules import NO_RULES, CallRules
 from eci_supervisor.model.ids import IdRange
+from eci_supervisor.model.listed import Listed
 from eci_supervisor.model.settings import BindRules
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.mounts.mountinfo import MountEntry, parse_mountinfo
+from eci_supervisor.oci.listing import Listing
 from eci_supervisor.oci.mountpoints import Rootfs
 from eci_supervisor.oci.placement import TREES, Place, Placement, is_below
 from eci_supervisor.oci.refusal import PolicyRefused, StageRefused
@@ -38,8 +41,8 @@ class StageRequest:
 
     rootfs: absolute; mounts: the spec's, in its order, sources of binds absolute; stage_dir: an empty directory that container root can
     reach (0711 all the way); propagation: linux.rootfsPropagation or ""; working_directory: made in a read-only rootfs, as the runtime
-    makes it in another; binds: `bindMounts` of the settings; ground: what of the host is the container's own; learned: is
-    told of what a list alone refuses, which passes then; None: it is refused.
+    makes it in another; binds: `bindMounts` of the settings; calls: its `syscalls`; ground: what of the host is the container's own;
+    learned: is told of what a list alone refuses, which passes then; None: it is refused.
     """
 
     rootfs: str
@@ -49,6 +52,7 @@ class StageRequest:
     stage_dir: str
     binds: BindRules
     ground: Ground
+    calls: CallRules = NO_RULES
     learned: Callable[[PolicyRefused], None] | None = None
     propagation: str = ""
     working_directory: str = "/"
@@ -59,7 +63,8 @@ class Staged:
     """What has been staged.
 
     rootfs: the path for the spec; mounts: what the runtime still makes, no procfs and no sysfs; late: what the hook attaches;
-    overlay_work: our work directory beside the engine's, "" for a plain directory; engine_overlay, our_overlay: O_PATH descriptors of
+    overlay_work: our work directory beside the engine's, "" for a plain directory; listed: what rules for sources and targets are about
+    in it; engine_overlay, our_overlay: O_PATH descriptors of
     the roots of both overlays, None for a plain directory.
     """
 
@@ -68,6 +73,7 @@ class Staged:
     late: tuple[LateBind, ...]
     overlay_work: str
     warnings: tuple[str, ...]
+    listed: Listed
     engine_overlay: OwnedFd | None
     our_overlay: OwnedFd | None
 
@@ -96,6 +102,7 @@ class _Stage:
 
     request: StageRequest
     user_namespaces: UserNamespaces
+    listing: Listing = field(init=False)
     warnings: list[str] = field(default_factory=list)
     mounts: list[Mount] = field(default_factory=list)
     late: list[LateBind] = field(default_factory=list)
@@ -103,7 +110,9 @@ class _Stage:
     def run(self) -> Staged:
         request = self.request
         table = mount_table()
-        clones = self._clones(table)
+        restrictions = Restrictions(request.binds, request.ground, table, request.learned)
+        self.listing = Listing(request.calls, restrictions)
+        clones = self._clones(table, restrictions)
         engine = OwnedFd(os.open(request.rootfs, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC))
         mount("tmpfs", request.stage_dir, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0711")
         path = f"{request.stage_dir}/rootfs"
@@ -120,12 +129,11 @@ class _Stage:
         if request.propagation in ("shared", "rshared"):
             self.warnings.append("rootfsPropagation is slave, not shared: what the container mounts stays in the container.")
         overlays = (engine, ours) if work is not None else (None, None)
-        return Staged(path, tuple(self.mounts), tuple(self.late), work or "", tuple(self.warnings), *overlays)
+        return Staged(path, tuple(self.mounts), tuple(self.late), work or "", tuple(self.warnings), self.listing.result(), *overlays)
 
-    def _clones(self, table: tuple[MountEntry, ...]) -> dict[int, Clone]:
+    def _clones(self, table: tuple[MountEntry, ...], restrictions: Restrictions) -> dict[int, Clone]:
         """A clone for each bind of the spec, by its index."""
-        judge = Restrictions(self.request.binds, self.request.ground, table, self.request.learned).judge
-        rules = SourceRules(self.request.ids, self.request.binds, judge, table, self.user_namespaces.fd)
+        rules = SourceRules(self.request.ids, self.request.binds, restrictions.judge, self.listing.note, table, self.user_namespaces.fd)
         clones = {}
         for index, wanted in enumerate(self.request.mounts):
             if wanted.is_bind:
@@ -172,6 +180,7 @@ class _Stage:
                     self.mounts.append(wanted)
                 case _:
                     self._attach(rootfs, chosen, wanted, where, clone)
+                    self.listing.placed(wanted, where, rootfs.path)
         if self.request.read_only and not placement.under_runtime(self.request.working_directory):
             with contextlib.suppress(StageRefused):  # the runtime says what it thinks of it
                 rootfs.place(rootfs.resolved(self.request.working_directory), directory=True).close()

@@ -3,10 +3,12 @@
 Some facts: `data.arch` of x32 is x86-64's, the ABI is bit 30 of the number. i386 calls come from any 64-bit process by int 0x80.
 """
 import os
+from contextlib import suppress
 from enum import Enum
 from functools import cache
 
 X32_BIT = 0x40000000
+MOST_CALLS = 1024  # numbers of one ABI
 
 
 class Abi(Enum):
@@ -45,17 +47,37 @@ def abi_of(arch: int, nr: int) -> Abi | None:
 
 
 @cache
-def number(abi: Abi, call: str) -> int | None:
-    """The number of `call`, or None where the ABI or the installed libseccomp has no such call."""
+def known_calls() -> tuple[str, ...]:
+    """The calls of this machine's ABIs that the installed libseccomp has a name for."""
+    import pyseccomp
+
+    found = set()
+    for abi in machine_abis():
+        for nr in range(MOST_CALLS):
+            with suppress(ValueError):
+                found.add(os.fsdecode(pyseccomp.resolve_syscall(_arch(abi), nr)))
+    return tuple(sorted(found))
+
+
+def _arch(abi: Abi) -> int:
+    """libseccomp's number of an ABI."""
     # Imported here: create compiles profiles, which are by name, and shall not load libseccomp for it.
     import pyseccomp
 
-    arch = {
+    found: dict[Abi, int] = {
         Abi.X86_64: pyseccomp.Arch.X86_64, Abi.I386: pyseccomp.Arch.X86, Abi.X32: pyseccomp.Arch.X32,
         Abi.AARCH64: pyseccomp.Arch.AARCH64, Abi.ARM: pyseccomp.Arch.ARM,
-    }[abi]
+    }
+    return found[abi]
+
+
+@cache
+def number(abi: Abi, call: str) -> int | None:
+    """The number of `call`, or None where the ABI or the installed libseccomp has no such call."""
+    import pyseccomp
+
     try:
-        nr = int(pyseccomp.resolve_syscall(arch, call))
+        nr = int(pyseccomp.resolve_syscall(_arch(abi), call))
     except (ValueError, OSError):
         return None
     return nr if nr >= 0 else None  # libseccomp gives a negative number to a call that another ABI has

@@ -26,6 +26,9 @@ class Parts:
 def wanted(calls: CallRules) -> frozenset[Only]:
     """Which of the admin's rules there are."""
     there = {
+        Only.MKNOD: calls.mknod,
+        Only.MOUNT_SOURCES: bool(calls.mount_sources),
+        Only.MOUNT_TARGETS: bool(calls.mount_targets),
         Only.MOUNT_TYPES: calls.mount_types.allow or bool(calls.mount_types.types),
         Only.NAMESPACES: bool(calls.namespaces),
         Only.NESTED_DEPTH: calls.nested_depth < DEEPEST,
@@ -37,7 +40,8 @@ def is_chosen(rule: Rule, calls: CallRules) -> bool:
     """Whether a container with these rules has that row; the floor is apart."""
     if isinstance(rule.action, Floor) or (rule.kind and rule.kind not in calls.namespaces):
         return False
-    return not rule.only or not wanted(calls).isdisjoint(rule.only)
+    there = wanted(calls)
+    return there.isdisjoint(rule.unless) and (not rule.only or not there.isdisjoint(rule.only))
 
 
 def chosen(calls: CallRules, rules: tuple[Rule, ...] = RULES) -> tuple[tuple[int, Rule], ...]:

@@ -8,13 +8,13 @@ Some facts about what the runtimes do with the section (libseccomp 2.5, runc 1.1
 - runc before 1.2 refuses every flag; a listener cannot be had together with TSYNC.
 """
 from collections.abc import Iterable
-from errno import EPERM
+from errno import ENOSYS, EPERM
 from typing import Any
 
 from eci_supervisor.model.call_rules import NO_RULES, CallRules
 from eci_supervisor.model.state import Mode
 from eci_supervisor.policy import cubes
-from eci_supervisor.policy.arch import OCI_NAME, machine_abis
+from eci_supervisor.policy.arch import OCI_NAME, known_calls, machine_abis
 from eci_supervisor.policy.chosen import Parts, filtered, floor
 
 ALLOW, ERRNO, LOG, NOTIFY = "SCMP_ACT_ALLOW", "SCMP_ACT_ERRNO", "SCMP_ACT_LOG", "SCMP_ACT_NOTIFY"
@@ -135,6 +135,11 @@ def _without_default(engine: Rule, rules: Iterable[Rule]) -> list[Rule]:
     ]
 
 
+def _of_known_calls(base: Rule) -> Rule:
+    """The same, but for calls younger than libseccomp: no rule can be written about them, and open_tree_attr makes clones."""
+    return {**base, "defaultAction": ERRNO, "defaultErrnoRet": ENOSYS, "syscalls": [{"names": list(known_calls()), "action": ALLOW}]}
+
+
 def seccomp_section(
     engine: dict[str, object] | None, *, listener_path: str, metadata: str, mode: Mode, flags: frozenset[str] = frozenset(),
     calls: CallRules = NO_RULES,
@@ -145,6 +150,8 @@ def seccomp_section(
     calls: the admin's rules. Raises ProfileRefused.
     """
     base: Rule = {"defaultAction": ALLOW, **(engine or {})}
+    if calls.mount_sources and base["defaultAction"] in PASSING and not base.get("syscalls"):
+        base = _of_known_calls(base)
     _refuse_foreign_listener(base)
     system = mode is Mode.SYSTEM
     ours = {name: _ours(parts) for name, parts in filtered(calls).items()}

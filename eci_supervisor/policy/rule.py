@@ -84,7 +84,10 @@ Action: TypeAlias = Continue | Allow | Errno | Refuse | Ask | Sysinfo | Floor
 class Only(Enum):
     """The rule of the admin's without which a row is not there; the value is its key in `syscalls`."""
 
+    MKNOD = "mknod"
     MOUNT_TYPES = "mountTypes"
+    MOUNT_SOURCES = "mountSources"
+    MOUNT_TARGETS = "mountTargets"
     NAMESPACES = "namespaces"
     NESTED_DEPTH = "nestedDepth"
 
@@ -96,7 +99,8 @@ class Rule:
     when: the registers it is for; passes, traps: what the filter lets through and what it notifies in the trap set `needed`, where that
     is not simply `when`: together those of a call's rules cover every value, and they overlap only among themselves; reads: arguments
     copied for Ask, strings but for pages, a page of data, and structs, whose size is the next argument, and of a Continue descriptors of
-    namespaces, which its event names; only: it is there where the admin has one of these rules, and has named `kind` in it if that is set.
+    namespaces, which its event names; only: it is there where the admin has one of these rules, and has named `kind` in it if that is set;
+    unless: it is not there where the admin has one of these.
     """
 
     name: str
@@ -112,4 +116,5 @@ class Rule:
     structs: tuple[int, ...] = ()
     abis: tuple[Abi, ...] = (Abi.X86_64, Abi.I386, Abi.AARCH64, Abi.ARM)
     only: tuple[Only, ...] = ()
+    unless: tuple[Only, ...] = ()
     kind: str = ""

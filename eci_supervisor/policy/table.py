@@ -42,6 +42,9 @@ KINDS = {"mount": 0x20000, "cgroup": 0x2000000, "uts": 0x4000000, "ipc": 0x80000
 CLONE_KINDS = {kind: bit for kind, bit in KINDS.items() if kind != "time"}
 NEEDS_CAPABILITY = "what a namespace needs is a capability in the caller's user namespace"
 NO_TRACE = "its flags make no namespace"
+OWN_DEVICES = "the admin lets null, zero, full, random, urandom and tty be made: as binds of the container's own"
+PLACES = (Only.MOUNT_SOURCES, Only.MOUNT_TARGETS)
+DEVICE_MASK, DEVICE = 0xB000, 0x2000  # of a mode, 16 bits: S_IFCHR and S_IFBLK, which differ in 0x4000
 NO_DECODER = "no decoder for x32: as on a kernel without it"
 
 
@@ -59,19 +62,24 @@ MOUNT = (
          why="nodes below a tree that turns read-only must turn read-only too; locked flags stay"),
     Rule("mount.remount", "mount", Ask("remount_superblock", LOCK | OWNER), when=_flags(INVALID | REMOUNT, REMOUNT),
          reads=STRINGS, pages=DATA, why="options of a procfs tree are the container's, its nodes must follow; the host's are EPERM"),
-    Rule("mount.bind_recursive", "mount", Continue(LOCK), when=_flags(INVALID | BIND | REC, BIND | REC),
+    Rule("mount.bind_judged", "mount", Ask("bind_judged"), when=_flags(INVALID | BIND, BIND), traps=(Masked(3, REMOUNT | BIND, BIND),),
+         reads=STRINGS, pages=DATA, only=PLACES, why="the admin has a rule for sources or targets: what is bound is what was judged"),
+    Rule("mount.bind_recursive", "mount", Continue(LOCK), when=_flags(INVALID | BIND | REC, BIND | REC), unless=PLACES,
          passes=(Masked(3, REMOUNT | BIND | REC, BIND | REC),), why="a recursive bind keeps its locks"),
-    Rule("mount.bind", "mount", Ask("bind", LOCK), when=_flags(INVALID | BIND, BIND),
+    Rule("mount.bind", "mount", Ask("bind", LOCK), when=_flags(INVALID | BIND, BIND), unless=PLACES,
          traps=(Masked(3, REMOUNT | BIND | REC, BIND),), reads=STRINGS, pages=DATA,
          why="above locked mounts it is made recursive: the kernel's EINVAL would break what binds a tree"),
-    Rule("mount.type", "mount", Ask("mount_type", TYPE), when=_flags(NEW, 0), reads=STRINGS, pages=DATA, only=(Only.MOUNT_TYPES,),
-         why="the admin has a rule for file system types: it is mounted as the copy says"),
+    Rule("mount.type", "mount", Ask("mount_type", TYPE), when=_flags(NEW, 0), reads=STRINGS, pages=DATA,
+         only=(Only.MOUNT_TYPES, *PLACES), why="the admin has a rule for what is mounted, or where: it is mounted as the copy says"),
     Rule("mount.new_tree", "mount", Ask("mount_tree", lane=True), when=_flags(NEW, 0), text=TREES, reads=STRINGS, pages=DATA,
          why="a new procfs or sysfs must be a locked tree with the virtual nodes"),
     Rule("mount.new", "mount", Continue(TYPE | REVEAL), when=_flags(NEW, 0),
          traps=(Masked(3, MAGIC | REMOUNT | BIND | PROPAGATION | MOVE, 0),),
          why="types that a user namespace may not mount are EPERM, and so is a name that turns into proc meanwhile"),
-    Rule("mount.move", "mount", Continue(LOCK), when=_flags(INVALID | PROPAGATION | MOVE, MOVE),
+    Rule("mount.move_judged", "mount", Ask("move_judged"), when=_flags(INVALID | PROPAGATION | MOVE, MOVE), only=(Only.MOUNT_TARGETS,),
+         traps=(Masked(3, MAGIC | REMOUNT | BIND | PROPAGATION | MOVE, MOVE),), reads=STRINGS, pages=DATA,
+         why="the admin has a rule for targets: what the path led to is judged, and moved to"),
+    Rule("mount.move", "mount", Continue(LOCK), when=_flags(INVALID | PROPAGATION | MOVE, MOVE), unless=(Only.MOUNT_TARGETS,),
          passes=(Masked(3, MAGIC | REMOUNT | BIND | PROPAGATION | MOVE, MOVE),), why="a locked mount does not move"),
     Rule("mount.propagation", "mount", Continue(LOCK), when=_flags(INVALID, 0), passes=PASSED_PROPAGATION,
          why="propagation never unlocks a mount"),
@@ -88,8 +96,8 @@ MOUNT = (
 )
 
 MOUNT_API = (
-    Rule("fsopen.type", "fsopen", Ask("fsopen_type", TYPE), reads=(0,), only=(Only.MOUNT_TYPES,),
-         why="the admin has a rule for file system types: the context is of what the copy says"),
+    Rule("fsopen.type", "fsopen", Ask("fsopen_type", TYPE), reads=(0,), only=(Only.MOUNT_TYPES, Only.MOUNT_SOURCES),
+         why="the admin has a rule for file system types, or for the layers of an overlay: the context is of what the copy says"),
     Rule("fsopen.tree", "fsopen", Ask("fsopen", TYPE | REVEAL), text=CONTEXTS, reads=(0,),
          why="a context of a procfs or sysfs has to be known again when it is mounted"),
     Rule("fsopen", "fsopen", Continue(TYPE | REVEAL),
@@ -99,14 +107,20 @@ MOUNT_API = (
     Rule("fsconfig", "fsconfig", Allow(NSCAP), why="options of a context, and its superblock, show nothing without fsmount"),
     Rule("fsmount", "fsmount", Ask("fsmount", REVEAL),
          why="the descriptor of a procfs or sysfs must show a locked tree, attached or not"),
+    Rule("move_mount.judged", "move_mount", Ask("move_mount", LOCK), reads=(1, 3), only=(Only.MOUNT_TARGETS,),
+         why="the admin has a rule for targets: what the path led to is judged, and moved to"),
     Rule("move_mount", "move_mount", Allow(LOCK), why="a locked mount does not move, and nothing goes beneath one"),
     Rule("open_tree.namespace", "open_tree", Refuse(EINVAL), when=_int(2, TREE_NAMESPACE, TREE_NAMESPACE),
          why="as on a kernel without OPEN_TREE_NAMESPACE"),
+    Rule("open_tree.judged", "open_tree", Ask("open_tree_judged", LOCK), when=_int(2, CLONE_TREE, CLONE_TREE), reads=PATH,
+         only=(Only.MOUNT_SOURCES,), why="the admin has a rule for sources: the clone is of what was judged"),
     Rule("open_tree.clone", "open_tree", Ask("open_tree", LOCK), when=_int(2, RECURSIVE | CLONE_TREE, CLONE_TREE), reads=PATH,
          why="above locked mounts the clone is made recursive: the kernel's EINVAL would break what binds a tree"),
     Rule("open_tree", "open_tree", Allow(LOCK), why="a recursive clone keeps its locks, an O_PATH changes nothing"),
     Rule("open_tree_attr.namespace", "open_tree_attr", Refuse(EINVAL), when=_int(2, TREE_NAMESPACE, TREE_NAMESPACE),
          why="as on a kernel without OPEN_TREE_NAMESPACE"),
+    Rule("open_tree_attr.no", "open_tree_attr", Refuse(EPERM), when=_int(2, CLONE_TREE, CLONE_TREE), only=(Only.MOUNT_SOURCES,),
+         why="the admin has a rule for sources: open_tree and mount_setattr do the same"),
     Rule("open_tree_attr.clone", "open_tree_attr", Ask("open_tree_attr", LOCK), when=_int(2, RECURSIVE | CLONE_TREE, CLONE_TREE),
          reads=PATH_AND_STRUCT, structs=STRUCT, why="as open_tree; the copied attributes are set before the clone is given"),
     Rule("open_tree_attr", "open_tree_attr", Allow(LOCK), why="a recursive clone keeps its locks, and its locked flags"),
@@ -142,7 +156,11 @@ NAMESPACES = (
 
 OTHERS = (
     Rule("sysinfo", "sysinfo", Sysinfo(), abis=tuple(Abi), why="memory, uptime and load are the container's, as in its /proc"),
+    Rule("mknod.device", "mknod", Ask("mknod", HOSTCAP), when=_int(1, DEVICE_MASK, DEVICE), reads=(0,), only=(Only.MKNOD,),
+         why=OWN_DEVICES),
     Rule("mknod", "mknod", Allow(HOSTCAP), why="device nodes are EPERM in a user namespace; FIFOs and overlay's whiteouts are files"),
+    Rule("mknodat.device", "mknodat", Ask("mknodat", HOSTCAP), when=_int(2, DEVICE_MASK, DEVICE), reads=(1,), only=(Only.MKNOD,),
+         why=OWN_DEVICES),
     Rule("mknodat", "mknodat", Allow(HOSTCAP), why="device nodes are EPERM in a user namespace; FIFOs and overlay's whiteouts are files"),
     Rule("sethostname", "sethostname", Allow(NSCAP), why="the UTS namespace is the container's"),
     Rule("setdomainname", "setdomainname", Allow(NSCAP), why="the UTS namespace is the container's"),

@@ -2,19 +2,35 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from errno import EIO, ENOSPC, EPERM
+from errno import EIO, ENODEV, ENOSPC, EPERM
+from functools import cache, partial
 from typing import Protocol, assert_never
 
+from eci_supervisor.linux.filesystems import is_known
 from eci_supervisor.model.call_rules import NO_RULES, CallRules
 from eci_supervisor.model.emulation import Caller, MounterFailed, Outcome
 from eci_supervisor.model.event import Event
+from eci_supervisor.model.listed import NOTHING_LISTED, Listed
 from eci_supervisor.model.notification import Call
 from eci_supervisor.model.tree import TreeKind
-from eci_supervisor.model.verdict import ONCE, REPEATABLE, Continue, Deny, Effect, Emulate, MountTree, Nest, Verdict
+from eci_supervisor.model.verdict import (
+    ONCE,
+    REPEATABLE,
+    Continue,
+    Deny,
+    DenyType,
+    Effect,
+    Emulate,
+    Judged,
+    MountTree,
+    Nest,
+    Verdict,
+)
 from eci_supervisor.seccomp.callers import who
 from eci_supervisor.seccomp.depth import nested
 from eci_supervisor.seccomp.events import event_of
 from eci_supervisor.seccomp.handlers import decide
+from eci_supervisor.seccomp.judge import Judge, judge
 from eci_supervisor.seccomp.repeats import Kept, Repeat, Result, repeat_of
 from eci_supervisor.seccomp.ring import Done, EventRing
 from eci_supervisor.seccomp.serve import raw_event
@@ -26,6 +42,7 @@ class Mounting(Protocol):
     """What of the mounter is used here."""
 
     async def emulate(self, effect: Effect, caller: Caller) -> Outcome: ...
+    async def emulate_judged(self, verdict: Judged, caller: Caller, judge: Judge) -> Outcome: ...
 
 
 class Answering(Protocol):
@@ -41,10 +58,12 @@ class Effects:
     """The effects of one container's verdicts. `record` gets every event but those that the serving threads answer themselves."""
 
     def __init__(self, mounter: Mounting, ring: EventRing, record: Callable[[Event], None], *, container: str, root: str,
-                 calls: CallRules = NO_RULES) -> None:
+                 calls: CallRules = NO_RULES, listed: Callable[[], Listed] = lambda: NOTHING_LISTED) -> None:
+        """listed: asked when a rule is to be judged by it, and not before the container's mounts are there."""
         self._mounter, self._ring, self._record, self._calls = mounter, ring, record, calls
         self._container, self._root = container, root
         self._kept = Kept()
+        self._listed = cache(listed)
 
     def on(self, thread: Answering) -> Callable[[Call], Awaitable[None]]:
         """What ServingThread.run wants."""
@@ -69,6 +88,8 @@ class Effects:
         match verdict:
             case Deny(errno):
                 self._answer(thread, call, Done.DENIED, errno)
+            case DenyType(name):
+                self._answer(thread, call, Done.DENIED, EPERM if is_known(name) else ENODEV)
             case Continue():
                 self._continue(thread, call)
             case Nest():
@@ -77,12 +98,14 @@ class Effects:
                     self._continue(thread, call)
                 else:
                     self._answer(thread, call, Done.DENIED, ENOSPC)
-            case Emulate(effect, otherwise):
-                await self._emulate(thread, call, effect, may_continue=bool(otherwise))
+            case Emulate(otherwise=otherwise):
+                await self._emulate(thread, call, verdict, may_continue=bool(otherwise))
+            case Judged():
+                await self._emulate(thread, call, verdict, may_continue=False)
             case _:
                 assert_never(verdict)
 
-    async def _emulate(self, thread: Answering, call: Call, effect: Effect, *, may_continue: bool) -> None:
+    async def _emulate(self, thread: Answering, call: Call, verdict: Emulate | Judged, *, may_continue: bool) -> None:
         repeat = repeat_of(thread.notify_fd, call)
         kept = self._kept.take(thread.notify_fd, call, repeat)
         if kept and self._ring.made(call.tid, kept.after):
@@ -91,18 +114,25 @@ class Effects:
             if not self._answer(thread, call, Done.EMULATED, 0):
                 self._kept.keep(repeat, kept)  # another signal
             return
-        again = (kept.made if kept else call.made) if _once(effect) else 0
+        again = (kept.made if kept else call.made) if _once(verdict.effect) else 0
         after = self._ring.last
-        outcome = await self._mounter.emulate(effect, Caller(thread.notify_fd, call.id, call.tid, again))
+        outcome = await self._outcome(verdict, Caller(thread.notify_fd, call.id, call.tid, again))
         if outcome.not_tree:
             if may_continue:
                 self._continue(thread, call, outcome)
             else:
                 self._answer(thread, call, Done.DENIED, outcome.errno or EPERM, outcome)
         elif not outcome.undone:
-            self._tell(call, Done.EMULATED, outcome.errno, outcome.pid or None, outcome.uid)
+            self._tell(call, Done.DENIED if outcome.denied else Done.EMULATED, outcome.errno, outcome.pid or None, outcome.uid)
         if repeat and outcome.errno == 0 and not outcome.not_tree:
-            self._remember(repeat, effect, outcome, again, after)
+            self._remember(repeat, verdict.effect, outcome, again, after)
+
+    async def _outcome(self, verdict: Emulate | Judged, caller: Caller) -> Outcome:
+        match verdict:
+            case Emulate(effect):
+                return await self._mounter.emulate(effect, caller)
+            case Judged():
+                return await self._mounter.emulate_judged(verdict, caller, partial(judge, verdict, self._listed()))
 
     def _remember(self, repeat: Repeat, effect: Effect, outcome: Outcome, again: int, after: int) -> None:
         """For the same call, should it come again. A tree whose caller was gone is detached, and made anew."""

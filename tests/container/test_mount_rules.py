@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.container.conftest import Launch, write_rules
+from tests.support.bundle import bind
 from tests.support.driver import Container, Runtime
 
 pytestmark = pytest.mark.requires("root", "busybox", "compiler", "runc", "crun", "seccomp_notify", "fuse")
@@ -73,12 +74,107 @@ def test_77_only_what_is_listed(containers: Launch, runtime: Runtime) -> None:
         "mount: OK", "mount: EPERM", "mount: EPERM", "mount: EPERM", "fsopen: EPERM", "fsopen: EPERM", "fsopen: OK", "umount: OK"]
 
 
-@pytest.mark.parametrize("key", ["mountSources", "mountTargets"])
-def test_a_rule_that_nothing_holds_to_makes_no_container(containers: Launch, runtime: Runtime, key: str) -> None:
-    write_rules(runtime, **{key: ["/srv" if key == "mountSources" else "volume:/data"]})
+
+@pytest.fixture
+def listed(containers: Launch, runtime: Runtime, closed: Path) -> Iterator[Container]:
+    """The volume at /data, with a file `there` and a directory `sub`, is not to be bound again; /plain and /srv/other are."""
+    others = closed.parent / "other"
+    for path in (closed / "sub", closed / "sub/deep", others):
+        path.mkdir()
+    write_rules(runtime, mountSources=[str(closed)])
+    yield containers(privileged=True, mounts=(
+        bind(closed, "/data"), bind(closed / "sub", "/srv/part"), bind(closed / "there", "/srv/file"), bind(others, "/plain"))).up()
+    runtime.settings.unlink()
+
+
+def test_78_a_listed_volume_is_not_bound_again(listed: Container) -> None:
+    """By name, link, descriptor, sub-directory, file, open_tree; what is above it is not copied with it; nor is it a layer."""
+    listed.sh("mkdir -p /t/a /t/b /t/c /t/u /t/w /jail/d; touch /t/f; ln -s /data /link; echo x > /jail/d/x").ok()
+    layers = "lowerdir=/data:/plain"
+    lines = probed(
+        listed, "mount /data /t/a - bind -", "mount /link /t/a - bind -", "mount-of /data /t/a - bind -", "mount /data/sub /t/a - bind -",
+        "mount /data/sub/deep /t/a - bind+rec -", "mount /data/there /t/f - bind -", "mount /srv/part /t/a - bind -",
+        "mount /srv/part/deep /t/a - bind -", "mount /srv/file /t/f - bind -", "open-tree /data", "open-tree /data/sub",
+        "open-tree /data rec", "open-tree /srv/file", "mount / /t/a - bind+rec -", "mount / /t/a - bind -",
+        "mount /srv /t/a - bind+rec -", "open-tree / rec", f"mount o /t/a overlay - {layers}", "fsopen overlay", "unshare mnt",
+        "mount /data /t/a - bind -", "mount / /t/a - bind+rec -", "chdir /data", "mount . /t/a - bind -", "mount sub /t/a - bind -",
+        "chroot /data/sub", "mount /deep /deep - bind -")
+    assert [line for line in lines if not line.endswith(": EPERM")] == ["unshare: OK", "chdir: OK", "chroot: OK"]
+    assert len(lines) == 27
+
+
+def test_78_all_else_is_bound_as_without_the_rule(listed: Container) -> None:
+    listed.sh("mkdir -p /t/a /t/b /plain/l /t/u /t/w; echo p > /plain/file; echo l > /plain/l/low; touch /t/f").ok()
+    lines = probed(
+        listed, "mount /plain /t/a - bind -", "open /t/a/file", "mount /t/a/file /t/f - bind -", "open /t/f", "umount /t/f",
+        "umount /t/a", "mount /t /t/a - bind+rec -", "umount /t/a", "mount /proc /t/a - bind -", "statfs /t/a/uptime",
+        "umount /t/a detach", "mount-of /proc /t/a - bind+rec -", "umount /t/a detach", "mount /dev/null /t/f - bind -", "open /t/f rw",
+        "umount /t/f", "open-tree /plain", "open-tree /proc rec", "open-tree /plain/file", "mount /nowhere /t/a - bind -",
+        "mount /plain /nowhere - bind -", "mount /plain /t/f - bind -", "mount - /t/a - bind -", "mount x /t/a tmpfs - -",
+        "mount /t/a /t/b - move -", "umount /t/b", "chdir /t", "mount b a - bind -", "umount a", "chroot /t", "mount /a /b - bind -",
+        "umount /b", "open-tree-attr /data", "open-tree-attr /plain")
+    assert lines == [
+        "mount: OK", "open: OK", "mount: OK", "open: OK", "umount: OK", "umount: OK", "mount: OK", "umount: OK", "mount: OK",
+        f"/t/a/uptime is {FUSE_MAGIC}", "statfs: OK", "umount: OK", "mount-of: OK", "umount: OK", "mount: OK", "open: OK", "umount: OK",
+        "open-tree: OK", "open-tree: OK", "open-tree: OK", "mount: ENOENT", "mount: ENOENT", "mount: ENOTDIR", "mount: EINVAL", "mount: OK",
+        "mount: OK", "umount: OK", "chdir: OK", "mount: OK", "umount: OK", "chroot: OK", "mount: OK", "umount: OK",
+        "open-tree-attr: ENOSYS", "open-tree-attr: ENOSYS"]
+
+
+def test_78_layers_that_are_not_listed(listed: Container) -> None:
+    """Looked up where the caller stands; the target where it is judged."""
+    listed.sh("mkdir -p /s; mount -t tmpfs s /s; mkdir -p /s/low /s/u /s/w /s/m; echo low > /s/low/file").ok()
+    for options in ("lowerdir=/s/low,upperdir=/s/u,workdir=/s/w,userxattr", "lowerdir=low:/plain"):
+        assert probed(listed, "chdir /s", f"mount o /s/m overlay - {options}", "open /s/m/file", "umount /s/m") == [
+            "chdir: OK", "mount: OK", "open: OK", "umount: OK"], options
+
+
+@pytest.fixture
+def guarded(containers: Launch, runtime: Runtime, closed: Path) -> Iterator[Container]:
+    """Nothing may be mounted on the volumes at /data and /srv/file, and device nodes may be made; the filter asks as little as it may."""
+    (closed / "sub").mkdir()
+    write_rules(runtime, mountTargets=["volume:/data", "volume:/srv/file", "volume:/not/here"], mknod=True, trap="needed")
+    yield containers(privileged=True, mounts=(bind(closed, "/data"), bind(closed / "there", "/srv/file"))).up()
+    runtime.settings.unlink()
+
+
+def test_nothing_is_mounted_on_a_listed_target(guarded: Container) -> None:
+    """By name, link, descriptor; below it; on a copy of it, elsewhere; moved there by both ways."""
+    guarded.sh("mkdir -p /t/a /t/b; ln -s /data /link; touch /t/f; mount -t tmpfs x /t/a; mkdir /t/a/in").ok()
+    lines = probed(
+        guarded, "mount x /data tmpfs - -", "mount x /link/sub tmpfs - -", "mount-fd x /data tmpfs - -", "mount p /data proc - -",
+        "mount s /data/sub sysfs - -", "mount /t/b /data - bind -", "mount /t/b /data - bind+rec -", "mount /t/f /srv/file - bind -",
+        "mount /t/f /data/there - bind -", "mount /t/a /data - move -", "move-mount /t/a /data", "open-onto /t/b /data/sub",
+        "mknod /data/null c 1 3", "mount /data /t/b - bind -", "mount x /t/b tmpfs - -", "mount x /t/b/sub tmpfs - -", "umount /t/b",
+        "unshare mnt", "mount x /data tmpfs - -", "chroot /data/sub", "mount x / tmpfs - -")
+    assert [line for line in lines if not line.endswith(": EPERM")] == ["mount: OK", "umount: OK", "unshare: OK", "chroot: OK"]
+    lines = probed(
+        guarded, "mount x /t/b tmpfs ro size=4k", "umount /t/b", "mount p /t/b proc - hidepid=2", "statfs /t/b/uptime", "umount /t/b",
+        "mount /t/a /t/b - move -", "move-mount /t/b /t/a", "open-onto /t/a /t/b", "umount /t/b", "mount /t/b /t/a/in - bind+rec -",
+        "umount /t/a/in", "mount x /nowhere tmpfs - -", "mount x /t/f tmpfs - -", "move-mount /nowhere /t/b", "move-mount /t/b /t/a",
+        "mount /t/b /t/a - move -", "umount /t/a")
+    assert lines == [
+        "mount: OK", "umount: OK", "mount: OK", f"/t/b/uptime is {FUSE_MAGIC}", "statfs: OK", "umount: OK", "mount: OK", "move-mount: OK",
+        "open-onto: OK", "umount: OK", "mount: OK", "umount: OK", "mount: ENOENT", "mount: ENOTDIR", "move-mount: ENOENT",
+        "move-mount: EINVAL", "mount: EINVAL", "umount: OK"]
+
+
+def test_70_nodes_that_every_container_has(guarded: Container) -> None:
+    lines = probed(
+        guarded, "mknod /t/null c 1 3", "open /t/null rw", "mknod /t/null c 1 3", "mknod /t/tty c 5 0", "chdir /t", "mknod zero c 1 5",
+        "open zero", "mknod /t/kmsg c 1 11", "mknod /t/sda b 8 0", "mknod /t/whiteout c 0 0", "mknod /nowhere/null c 1 3", "umount /t/null",
+        "setuid 1000", "mknod /tmp/null c 1 3")
+    assert lines == [
+        "mknod: OK", "open: OK", "mknod: EEXIST", "mknod: OK", "chdir: OK", "mknod: OK", "open: OK", "mknod: EPERM", "mknod: EPERM",
+        "mknod: OK", "mknod: ENOENT", "umount: OK", "setuid: OK", "mknod: EPERM"]
+    assert guarded.sh("test -c /t/zero && ! test -s /t/null && ls /tmp").ok().out == ""
+
+
+def test_a_target_that_is_no_volume_makes_no_container(containers: Launch, runtime: Runtime) -> None:
+    write_rules(runtime, mountTargets=["volume:/dev/shm"])
     try:
         result = containers().create()
     finally:
         runtime.settings.unlink()
     assert result.status == 1
-    assert f"eci.syscalls.{key}: this version cannot hold to it" in result.err
+    assert "eci.syscalls.mountTargets: /dev/shm of this container is a tmpfs, no volume" in result.err

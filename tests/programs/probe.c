@@ -97,6 +97,20 @@ static int op_mount_fd(char **w)
 	return ret;
 }
 
+/* The source by its number instead. */
+static int op_mount_of(char **w)
+{
+	char source[64];
+	int ret, fd = open(w[0], O_PATH | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	snprintf(source, sizeof(source), "/proc/self/fd/%d", fd);
+	ret = mount(source, text(w[1]), text(w[2]), flags(w[3]), text(w[4]));
+	close(fd);
+	return ret;
+}
+
 static int op_umount(char **w)
 {
 	return umount2(w[0], (int)flags(w[1]));
@@ -209,10 +223,32 @@ static int op_move_mount(char **w)
 	return (int)syscall(SYS_move_mount, AT_FDCWD, w[0], AT_FDCWD, w[1], 0);
 }
 
+/* A clone, attached by its descriptor: as mount(8) binds. */
+static int op_open_onto(char **w)
+{
+	int ret, fd = (int)syscall(SYS_open_tree, AT_FDCWD, w[0], TREE_CLONE | O_CLOEXEC);
+
+	if (fd < 0)
+		return -1;
+	ret = (int)syscall(SYS_move_mount, fd, "", AT_FDCWD, w[1], 4);
+	close(fd);
+	return ret;
+}
+
 static int op_open_tree(char **w)
 {
 	int how = TREE_CLONE | O_CLOEXEC | (w[1] && !strcmp(w[1], "rec") ? TREE_RECURSIVE : 0);
 	int fd = (int)syscall(SYS_open_tree, AT_FDCWD, w[0], how);
+
+	if (fd >= 0)
+		close(fd);
+	return fd < 0 ? -1 : 0;
+}
+
+static int op_open_tree_attr(char **w)
+{
+	struct attributes none = { 0 };
+	int fd = (int)syscall(467, AT_FDCWD, w[0], TREE_CLONE | O_CLOEXEC, &none, sizeof(none));
 
 	if (fd >= 0)
 		close(fd);
@@ -384,10 +420,11 @@ static const struct {
 	int words;
 	int (*run)(char **words);
 } OPS[] = {
-	{ "mount", 4, op_mount }, { "mount-fd", 4, op_mount_fd }, { "umount", 1, op_umount }, { "unshare", 1, op_unshare },
+	{ "mount", 4, op_mount }, { "mount-fd", 4, op_mount_fd }, { "mount-of", 4, op_mount_of }, { "umount", 1, op_umount }, { "unshare", 1, op_unshare },
 	{ "userns", 0, op_userns }, { "setns", 1, op_setns }, { "fork", 0, op_fork }, { "chroot", 1, op_chroot }, { "chdir", 1, op_chdir },
 	{ "setuid", 1, op_setuid }, { "open", 1, op_open }, { "write", 2, op_write }, { "mknod", 4, op_mknod }, { "fsopen", 1, op_fsopen },
-	{ "move-mount", 2, op_move_mount }, { "open-tree", 1, op_open_tree }, { "writable", 1, op_writable }, { "statfs", 1, op_statfs },
+	{ "move-mount", 2, op_move_mount }, { "open-tree", 1, op_open_tree }, { "open-onto", 2, op_open_onto },
+	{ "open-tree-attr", 1, op_open_tree_attr }, { "writable", 1, op_writable }, { "statfs", 1, op_statfs },
 	{ "exec", 1, op_exec }, { "pointers", 0, op_pointers }, { "storm", 4, op_storm }, { "signals", 3, op_signals },
 	{ "killed", 3, op_killed },
 };

@@ -2,15 +2,11 @@
 import dataclasses
 from pathlib import Path
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from eci_supervisor.model.call_rules import NO_RULES, CallRules, MountTypes
-from eci_supervisor.model.settings import Policy
 from eci_supervisor.model.verdict import Continue
-from eci_supervisor.oci.call_rules import enforced
-from eci_supervisor.oci.refusal import PolicyRefused
 from eci_supervisor.policy import cubes
 from eci_supervisor.policy.arch import AUDIT_ARCH, Abi, number
 from eci_supervisor.policy.chosen import Parts, chosen, filtered, floor, notified
@@ -91,14 +87,3 @@ def test_every_kind_has_its_kernel_counter() -> None:
     assert all(Path(file).exists() for file in files)
 
 
-@pytest.mark.parametrize(("calls", "key"), [
-    (CallRules(mount_sources=("/srv",)), "mountSources"), (CallRules(mount_targets=("/data",)), "mountTargets"),
-])  # fmt: skip
-def test_a_rule_that_nothing_holds_to_makes_no_container(calls: CallRules, key: str) -> None:
-    with pytest.raises(PolicyRefused, match=f"eci.syscalls.{key}"):
-        enforced(Policy(calls=calls))
-
-
-def test_the_rules_of_a_container_have_its_limit() -> None:
-    assert enforced(Policy(calls=CallRules(namespaces=("time",)), nested_user_namespaces=7)) == CallRules(
-        namespaces=("time",), nested_user_namespaces=7)

@@ -10,9 +10,10 @@ import trio
 from eci_supervisor.model.emulation import Caller, MounterGone, MounterStuck, Outcome
 from eci_supervisor.model.event import Event
 from eci_supervisor.model.notification import Call, Text
-from eci_supervisor.model.verdict import Effect, MountTree, UmountTree
+from eci_supervisor.model.verdict import Effect, Judged, MountTree, UmountTree
 from eci_supervisor.policy.table import RULES
 from eci_supervisor.seccomp.effects import Effects
+from eci_supervisor.seccomp.judge import Judge
 from eci_supervisor.seccomp.repeats import Kept, Repeat, Result
 from eci_supervisor.seccomp.ring import Done, EventRing
 from eci_supervisor.seccomp.serve import raw_event
@@ -48,6 +49,15 @@ class Mounts:
     async def emulate(self, effect: Effect, caller: Caller) -> Outcome:
         await trio.lowlevel.checkpoint()
         self.done.append((effect, caller))
+        return self._said()
+
+    async def emulate_judged(self, verdict: Judged, caller: Caller, judge: Judge) -> Outcome:
+        await trio.lowlevel.checkpoint()
+        errno = await judge(())
+        self.done.append((verdict.effect, caller))
+        return Outcome(errno, denied=True) if errno else self._said()
+
+    def _said(self) -> Outcome:
         said = self.says.pop(0)
         if isinstance(said, Exception):
             raise said

@@ -1,7 +1,7 @@
 """Handlers: copies in, the verdict the kernel's order of errors asks for out."""
 import dataclasses
 import struct
-from errno import EFAULT, EINVAL, ENAMETOOLONG, ENOENT, EPERM
+from errno import EBADF, EFAULT, EINVAL, ENAMETOOLONG, ENOENT, EPERM
 
 import pytest
 
@@ -12,13 +12,18 @@ from eci_supervisor.model.verdict import (
     Bind,
     Continue,
     Deny,
+    DenyType,
     Emulate,
     Fsmount,
     Fsopen,
     FsopenOf,
+    Judged,
     KernelCheck,
+    MakeNode,
     MountNew,
     MountTree,
+    Move,
+    Named,
     OpenTree,
     Reconfigure,
     RemountBind,
@@ -137,10 +142,12 @@ def test_whatever_is_asked_has_its_strings_copied() -> None:
     asked = [rule for rule in RULES if isinstance(rule.action, Ask)]
     assert {(rule.call, rule.reads) for rule in asked} == {
         ("mount", (0, 1, 2, 4)), ("umount2", (0,)), ("umount", (0,)), ("open_tree", (1,)), ("open_tree_attr", (1, 3)),
-        ("mount_setattr", (1, 3)), ("fsconfig", ()), ("fsopen", (0,)), ("fsmount", ()), ("unshare", ()), ("clone", ())}
+        ("mount_setattr", (1, 3)), ("fsconfig", ()), ("fsopen", (0,)), ("fsmount", ()), ("unshare", ()), ("clone", ()),
+        ("move_mount", (1, 3)), ("mknod", (0,)), ("mknodat", (1,))}
 
 
 NO_OVERLAY = CallRules(mount_types=MountTypes(types=("overlay", "proc")))
+NO_FUSE, NOT_SRV = CallRules(mount_types=MountTypes(types=("fuse",))), CallRules(mount_sources=("/srv",))
 ONLY_TMPFS = CallRules(mount_types=MountTypes(allow=True, types=("tmpfs", "fuse")))
 
 
@@ -154,10 +161,10 @@ def new(fstype: bytes, options: bytes = b"") -> Call:
     (ONLY_TMPFS, b"sysfs", True), (ONLY_TMPFS, b"\xff", True),
 ])  # fmt: skip
 def test_a_rule_for_types_judges_the_copy_and_has_it_mounted(rules: CallRules, fstype: bytes, denied: bool) -> None:
-    made = Emulate(MountNew(b"/t", 1, b"o", b"source", fstype))
-    assert decide(new(fstype, b"o"), rules) == (Deny(EPERM) if denied else made)
+    made = Judged(MountNew(b"self/fd/513", 1, b"o", b"source", fstype), (Named(b"/t"),), targets=(1,))
+    assert decide(new(fstype, b"o"), rules) == (DenyType(fstype) if denied else made)
     given = Emulate(FsopenOf(fstype, 1))
-    assert decide(call("fsopen.type", {0: Text(fstype)}, 0, 1), rules) == (Deny(EPERM) if denied else given)
+    assert decide(call("fsopen.type", {0: Text(fstype)}, 0, 1), rules) == (DenyType(fstype) if denied else given)
 
 
 def test_a_tree_stays_a_tree_under_a_rule_for_types() -> None:
@@ -175,7 +182,77 @@ def test_nothing_is_continued_that_memory_decides_under_a_rule_for_types() -> No
     assert isinstance(decide(call("mount.type", PROC | {2: NULL}), NO_OVERLAY), Continue)  # the same
 
 
-def test_layers_of_an_overlay_that_depend_on_where_one_stands() -> None:
-    other = CallRules(mount_types=MountTypes(types=("fuse",)))
-    assert isinstance(decide(new(b"overlay", b"lowerdir=/a:/b::/c,upperdir=/u,workdir=/w,userxattr"), other), Emulate)
-    assert decide(new(b"overlay", b"lowerdir=/a:b,upperdir=/u,workdir=/w"), other) == Deny(EPERM)
+@pytest.mark.parametrize(("rules", "options", "rewritten", "layers"), [
+    (NO_FUSE, b"lowerdir=/a:/b::/c,upperdir=/u,workdir=/w,userxattr", b"lowerdir=/a:/b::/c,upperdir=/u,workdir=/w,userxattr", []),
+    (NO_FUSE, b"lowerdir=/a:b,upperdir=u", b"lowerdir=/a:self/fd/514,upperdir=self/fd/515", [b"b", b"u"]),
+    (NOT_SRV, b"ro,lowerdir=/a:b::/c", b"ro,lowerdir=self/fd/514:self/fd/515::self/fd/516", [b"/a", b"b", b"/c"]),
+    (NOT_SRV, b"lowerdir+=/a,datadir+=d", b"lowerdir+=self/fd/514,datadir+=self/fd/515", [b"/a", b"d"]),
+])  # fmt: skip
+def test_layers_of_an_overlay_are_looked_up_where_the_caller_stands(
+        rules: CallRules, options: bytes, rewritten: bytes, layers: list[bytes]) -> None:
+    verdict = decide(new(b"overlay", options), rules)
+    numbers = tuple(range(2, 2 + len(layers)))
+    assert verdict == Judged(MountNew(b"self/fd/513", 1, rewritten, b"source", b"overlay"), (Named(b"/t"), *map(Named, layers)),
+                             sources=numbers, targets=(1,))
+
+
+@pytest.mark.parametrize("options", [b"lowerdir=a\\:b", b"lowerdir=" + b":".join([b"a"] * 400)])
+def test_layers_that_cannot_be_looked_up(options: bytes) -> None:
+    assert decide(new(b"overlay", options), NOT_SRV) == Deny(EPERM)
+    assert decide(call("fsopen.type", {0: Text(b"overlay")}, 0, 1), NOT_SRV) == Deny(EPERM)  # they would come one by one
+
+
+BIND, AT_FDCWD = {0: Text(b"/s"), 1: Text(b"/t"), 2: NULL, 4: NULL}, (1 << 64) - 100
+
+
+def test_binds_and_moves_under_a_rule() -> None:
+    """Whatever is wrong with a string by its copy is the answer: nothing is continued."""
+    assert decide(call("mount.bind_judged", BIND, 0, 0, 0, 0x5000), NOT_SRV) == Judged(
+        Bind(b"2", b"1", recursive=True), (Named(b"/t"), Named(b"/s")), sources=(2,), targets=(1,))
+    assert decide(call("mount.move_judged", BIND, 0, 0, 0, 0x2000), NOT_SRV) == Judged(
+        Move(b"1", b"2"), (Named(b"/s"), Named(b"/t")), targets=(2,))
+    for rule in ("mount.bind_judged", "mount.move_judged"):
+        assert decide(call(rule, BIND | {0: NULL}, 0, 0, 0, 0x1000), NOT_SRV) == Deny(EINVAL)
+        assert decide(call(rule, BIND | {0: Text(b"", EFAULT)}, 0, 0, 0, 0x1000), NOT_SRV) == Deny(EFAULT)
+        assert decide(call(rule, BIND | {1: Text(b"")}, 0, 0, 0, 0x1000), NOT_SRV) == Deny(ENOENT)
+
+
+@pytest.mark.parametrize(("source", "target", "flags", "texts", "names"), [
+    (3, AT_FDCWD, 0x4, (b"", b"/t"), (Named(b"", 3, follow=False), Named(b"/t", follow=False))),
+    (AT_FDCWD, 4, 0x51, (b"a", b""), (Named(b"a"), Named(b"", 4))),
+    (9, 4, 0x200, (b"/a", b"t"), (Named(b"/a", follow=False), Named(b"t", 4, follow=False))),
+])  # fmt: skip
+def test_move_mount_under_a_rule(source: int, target: int, flags: int, texts: tuple[bytes, bytes], names: tuple[Named, ...]) -> None:
+    made = dataclasses.replace(call("move_mount.judged", {1: Text(texts[0]), 3: Text(texts[1])}), args=(source, 0, target, 0, flags, 0))
+    assert decide(made) == Judged(Move(b"1", b"2", flags & 0x200), names, targets=(2,))
+
+
+def test_paths_with_a_directory_that_lead_nowhere() -> None:
+    for args, texts, errno in (((3, 0, AT_FDCWD, 0, 0), (b"", b"/t"), ENOENT), ((-1 & 0xFFFFFFFF, 0, 0, 0, 0), (b"a", b"/t"), EBADF)):
+        made = dataclasses.replace(call("move_mount.judged", {1: Text(texts[0]), 3: Text(texts[1])}), args=(*args, 0))
+        assert decide(made) == Deny(errno)
+        assert decide(dataclasses.replace(made, rule=INDEX["open_tree.judged"], args=(args[0], 0, 1, 0, 0, 0))) == Deny(errno)
+    made = dataclasses.replace(call("move_mount.judged", {}), args=(0, 0, 0, 0, 0x400, 0))
+    assert isinstance(decide(made), Continue)  # EINVAL, by register
+
+
+def test_open_tree_under_a_rule() -> None:
+    made = call("open_tree.judged", {1: Text(b"/s")}, AT_FDCWD, 0, 0x8101)
+    assert decide(made) == Judged(OpenTree(-1, b"1", 0x8101), (Named(b"/s", follow=False),), sources=(1,))
+
+
+@pytest.mark.parametrize(("path", "mode", "device", "names"), [
+    (b"/dev/null", 0o20666, 0x103, (Named(b"/dev/"), Named(b"/dev/null"))), (b"tty", 0o20600, 0x500, (Named(b"."), Named(b"/dev/tty"))),
+    (b"a/x", 0o20600, 0x1_0000_0109, (Named(b"a/"), Named(b"/dev/urandom"))),
+    (b"/dev/kmsg", 0o20600, 0x10B, None), (b"/a", 0o60600, 0x103, None), (b"/a", 0o20600, 0, None), (b"/a/", 0o20600, 0x103, None),
+    (b"", 0o20600, 0x103, None), (b"/a", 0o20600, 0x100103, None),
+])  # fmt: skip
+def test_nodes_that_every_container_has(path: bytes, mode: int, device: int, names: tuple[Named, ...] | None) -> None:
+    """The rest is the kernel's: it is so by register, or ends with EPERM."""
+    verdict = decide(call("mknod.device", {0: Text(path)}, 0, mode, device))
+    if names is None:
+        assert verdict == Continue(frozenset({KernelCheck.HOSTCAP}))
+    else:
+        assert verdict == Judged(MakeNode(path.rpartition(b"/")[2], b"2"), names, sources=(2,), targets=(1,))
+    at = dataclasses.replace(call("mknodat.device", {1: Text(b"x")}), args=(7, 0, 0o20600, 0x103, 0, 0))
+    assert decide(at) == Judged(MakeNode(b"x", b"2"), (Named(b".", 7), Named(b"/dev/null")), sources=(2,), targets=(1,))

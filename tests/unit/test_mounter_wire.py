@@ -16,7 +16,11 @@ from eci_supervisor.model.verdict import (
     Effect,
     Fsmount,
     Fsopen,
+    MakeNode,
+    MountNew,
     MountTree,
+    Move,
+    Named,
     OpenTree,
     Reconfigure,
     RemountBind,
@@ -73,6 +77,21 @@ def test_request(records: list[wire.Record]) -> None:
     assert taken == records
 
 
+def test_options_of_a_tree_are_records() -> None:
+    """As generic_parse_monolithic() splits them: at commas, empty parts and keys skipped."""
+    header, records = unpacked(wire.emulate_request(MountTree(TreeKind.PROC, b"/t", 0, b",ro,,=x,gid=5,subset=,a=b=c"), Caller(3, 1, 2)))
+    assert header[5] == 5
+    assert records[1:] == [(0, b"ro", b""), (0, b"gid", b"=5"), (0, b"subset", b"="), (0, b"a", b"=b=c")]
+
+
+def test_what_is_to_be_looked_up() -> None:
+    header, records = unpacked(wire.resolve_request((Named(b"/a"), Named(b"", 0), Named(b"b", 5, follow=False)), Caller(3, 9, 10)))
+    assert header == (6, 0, 9, 0, 10, 4, *PLAIN)
+    assert records == [(12, b"", b""), (1, b"/a", b""), (3, b"", b""), (12, b"b", b"")]
+    made = wire.emulate_request(MountNew(b"t", 0, b"o", b"s", b"tmpfs"), Caller(3, 9, 10), held=2)
+    assert unpacked(made)[0] == (6, 0, 9, 0, 10, 2, -1, 2, 0, 0, 0)
+
+
 @pytest.mark.parametrize("record", [(0, b"a\0b", b""), (0, b"", b"\0"), (0, b"x" * wire.PACKET_MAX, b"")])
 def test_what_no_packet_can_carry(record: wire.Record) -> None:
     with pytest.raises(wire.WireError):
@@ -81,11 +100,14 @@ def test_what_no_packet_can_carry(record: wire.Record) -> None:
 
 def test_each_effect_is_one_record() -> None:
     effects: dict[Effect, tuple[tuple[int, ...], wire.Record]] = {
-        MountTree(TreeKind.SYSFS, b"/t", 5, b"o"): ((1, 5, *PLAIN), (1, b"/t", b"o")),
+        MountTree(TreeKind.SYSFS, b"/t", 5, b""): ((1, 5, *PLAIN), (1, b"/t", b"")),
         RemountBind(b"/t", 6): ((0, 6, *PLAIN), (2, b"/t", b"")),
         RemountSuperblock(b"/t", 7, b"ro"): ((0, 7, *PLAIN), (3, b"/t", b"ro")),
         UmountTree(b"/t", 8): ((0, 8, *PLAIN), (4, b"/t", b"")),
         Bind(b"/proc", b"/t"): ((0, 0, *PLAIN), (5, b"/t", b"/proc")),
+        Bind(b"1", b"2", recursive=True): ((1, 0, *PLAIN), (5, b"2", b"1")),
+        Move(b"1", b"2", 0x200): ((0, 0x200, *PLAIN), (13, b"2", b"1")),
+        MakeNode(b"null", b"2"): ((0, 0, *PLAIN), (14, b"null", b"2")),
         OpenTree(7, b"t", 1): ((0, 1, 7, 0, 0, 0, 0), (6, b"t", b"")),
         SetAttributes(-1, b"/t", 0, 1, 2, 3): ((0, 0, -1, 0, 1, 2, 3), (7, b"/t", b"")),
         Reconfigure(5): ((0, 0, 5, 0, 0, 0, 0), (8, b"", b"")),

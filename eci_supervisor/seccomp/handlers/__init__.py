@@ -6,6 +6,8 @@ from eci_supervisor.model.notification import Call
 from eci_supervisor.model.verdict import Continue, KernelCheck, Verdict
 from eci_supervisor.policy.rule import Ask
 from eci_supervisor.policy.table import RULES
+from eci_supervisor.seccomp.handlers.judged import bind_judged, move_judged, move_mount, open_tree_judged
+from eci_supervisor.seccomp.handlers.mknod import mknod, mknodat
 from eci_supervisor.seccomp.handlers.mount import bind, mount_tree, remount_bind, remount_superblock
 from eci_supervisor.seccomp.handlers.mount_api import fsmount, fsopen, mount_setattr, open_tree, open_tree_attr, reconfigure
 from eci_supervisor.seccomp.handlers.nest import nest
@@ -17,13 +19,19 @@ RuledHandler = Callable[[Call, frozenset[KernelCheck], CallRules], Verdict]
 
 HANDLERS: Mapping[str, Handler] = {
     "bind": bind,
+    "bind_judged": bind_judged,
     "fsmount": fsmount,
     "fsopen": fsopen,
+    "mknod": mknod,
+    "mknodat": mknodat,
     "mount_setattr": mount_setattr,
     "mount_tree": mount_tree,
+    "move_judged": move_judged,
+    "move_mount": move_mount,
     "nest": nest,
     "open_tree": open_tree,
     "open_tree_attr": open_tree_attr,
+    "open_tree_judged": open_tree_judged,
     "reconfigure": reconfigure,
     "remount_bind": remount_bind,
     "remount_superblock": remount_superblock,

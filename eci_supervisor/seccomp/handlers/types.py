@@ -1,16 +1,33 @@
-"""New mounts under an admin's rule for file system types: judged on the one copy, and done with it. Source: fs/namespace.c, fs/fsopen.c."""
+"""New mounts under an admin's rule for types, sources or targets: judged on the one copy, and done with it.
+
+Source: fs/namespace.c, fs/fsopen.c.
+"""
 from errno import EFAULT, EPERM
 
 from eci_supervisor.model.call_rules import CallRules, MountTypes
 from eci_supervisor.model.notification import Call
 from eci_supervisor.model.tree import TreeKind
-from eci_supervisor.model.verdict import Continue, Deny, Emulate, FsopenOf, KernelCheck, MountNew, Verdict
-from eci_supervisor.seccomp.handlers.mount import SOURCE, TYPE, MountCall, decoded, mount_tree
+from eci_supervisor.model.verdict import (
+    Continue,
+    Deny,
+    DenyType,
+    Emulate,
+    FsopenOf,
+    Judged,
+    KernelCheck,
+    MountNew,
+    MountTree,
+    Named,
+    Verdict,
+)
+from eci_supervisor.policy.chosen import wanted
+from eci_supervisor.policy.rule import Only
+from eci_supervisor.seccomp.handlers.mount import SOURCE, TYPE, MountCall, decoded
 from eci_supervisor.seccomp.handlers.mount_api import FSOPEN_CLOEXEC, fsopen
 from eci_supervisor.seccomp.handlers.texts import NOTHING, string_errno
+from eci_supervisor.seccomp.held import held, in_options, rewritten
 
 TREES = frozenset(kind.value for kind in TreeKind)
-LAYERS = (b"lowerdir", b"upperdir", b"workdir", b"lowerdir+", b"datadir+")
 UNNAMED = b"none"  # the source of a mount that names none
 
 
@@ -20,28 +37,33 @@ def denied(types: MountTypes, name: bytes) -> bool:
     return listed != types.allow
 
 
-def relative_layers(options: bytes) -> bool:
-    """Whether an overlay has a layer that is named from the caller's working directory, where the mounter does not stand."""
-    pairs = (option.partition(b"=") for option in options.split(b","))
-    return any(not layer.startswith(b"/") for key, _, value in pairs if key in LAYERS for layer in value.split(b":") if layer)
-
-
 def mount_type(call: Call, otherwise: frozenset[KernelCheck], rules: CallRules) -> Verdict:
     """mount(2) of something new. A type that is NULL is so by register, and EINVAL."""
     if call.texts.get(TYPE, NOTHING).null:
         return Continue(otherwise)
     match decoded(call):
         case MountCall(fstype=fstype) if denied(rules.mount_types, fstype):
-            return Deny(EPERM)
-        case MountCall(fstype=fstype) if fstype in TREES:
-            return mount_tree(call, frozenset())
-        case MountCall(fstype=b"overlay", options=options) if relative_layers(options):
-            return Deny(EPERM)
-        case MountCall(target, fstype, flags, options):
+            return DenyType(fstype)
+        case MountCall() as new:
             source = call.texts.get(SOURCE, NOTHING)
-            return Emulate(MountNew(target, flags, options, UNNAMED if source.null else source.value, fstype))
+            return _new(new, UNNAMED if source.null else source.value, wanted(rules))
         case deny:
             return deny
+
+
+def _new(new: MountCall, source: bytes, rules: frozenset[Only]) -> Verdict:
+    """The target is judged, and so are the layers of an overlay, which are looked up where the caller stands."""
+    if new.fstype in TREES:
+        kind = TreeKind(new.fstype)
+        if Only.MOUNT_TARGETS not in rules:
+            return Emulate(MountTree(kind, new.target, new.flags, new.options))
+        return Judged(MountTree(kind, held(1), new.flags, new.options), (Named(new.target),), targets=(1,))
+    try:
+        options, layers = rewritten(new.fstype, new.options, 2, every_layer=Only.MOUNT_SOURCES in rules)
+    except ValueError:
+        return Deny(EPERM)
+    effect = MountNew(in_options(1), new.flags, options, source, new.fstype)
+    return Judged(effect, (Named(new.target), *layers), sources=tuple(range(2, 2 + len(layers))), targets=(1,))
 
 
 def fsopen_type(call: Call, otherwise: frozenset[KernelCheck], rules: CallRules) -> Verdict:
@@ -52,6 +74,8 @@ def fsopen_type(call: Call, otherwise: frozenset[KernelCheck], rules: CallRules)
     if name.null or name.errno:
         return Deny(string_errno(name) or EFAULT)
     if denied(rules.mount_types, name.value):
-        return Deny(EPERM)
+        return DenyType(name.value)
+    if rules.mount_sources and name.value.partition(b".")[0] == b"overlay":
+        return Deny(EPERM)  # its layers would be named one by one, from memory; mount(2) has them all
     # Not to be continued either where it is no tree: the kernel would read the name again.
     return fsopen(call, frozenset()) if name.value in TREES else Emulate(FsopenOf(name.value, flags))
