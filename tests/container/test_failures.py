@@ -18,6 +18,7 @@ pytestmark = pytest.mark.requires("root", "busybox", "compiler", "runc", "crun",
 AT_ONCE_S = 2.0
 FUSE_MAGIC = "65735546"
 NR_MOUNT = {"x86_64": 165, "aarch64": 40}[os.uname().machine]
+NR_OPEN = {"x86_64": ("257", "437"), "aarch64": ("56", "437")}[os.uname().machine]  # openat, openat2
 
 
 def mounter_of(container: Container) -> int:
@@ -85,6 +86,31 @@ def test_supervisor_killed_while_a_call_is_pending(privileged: Container) -> Non
     assert output(privileged) == ["mount: ENOSYS"]
     assert not [line for line in host.mountinfo(privileged.pid) if " /t " in line]
     wait_gone(mounter)
+
+
+def stuck_child(mounter: int) -> bool:
+    """Whether a child of the mounter is inside a call on a path, and not waiting for work: in the container's FUSE then."""
+    children = Path(f"/proc/{mounter}/task/{mounter}/children").read_text().split()
+    with suppress(FileNotFoundError, ProcessLookupError):
+        return any(Path(f"/proc/{pid}/syscall").read_text().split()[0] in NR_OPEN for pid in children)
+    return False
+
+
+def test_b11_supervisor_and_mounter_killed_with_a_child_stuck_in_fuse(containers: Launch, playground: Path) -> None:
+    """The child outlives them, for as long as the container's server likes; it has no listener that would keep callers waiting."""
+    fuse = playground / "fuse-of-b11"
+    os.mknod(fuse, 0o20666, os.makedev(10, 229))
+    fuse.chmod(0o666)
+    container = containers(privileged=True, mounts=(bind(fuse, "/dev/fuse"),)).up()
+    done = in_background(container, "attack fuse-hang /mnt /t")
+    mounter = mounter_of(container)
+    wait_until(lambda: stuck_child(mounter), "a child is stuck")
+    for pid in (mounter, container.record().supervisor_pid):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(done.exists, "the calls have returned", AT_ONCE_S)
+    fuse.unlink()
+    assert output(container) == [
+        "mount below: ENOSYS", "in time: yes", "mount elsewhere: ENOSYS", "umount elsewhere: ENOSYS"]
 
 
 def test_fork_server_killed(containers: Launch, container: Container) -> None:
