@@ -150,6 +150,21 @@ def test_mounter_killed_while_a_call_is_pending(privileged: Container) -> None:
     assert mounts.count("/t") == mounts.count("/t/uptime") == (output(privileged) == ["mount: OK"])
 
 
+def test_b08_paused_while_a_call_is_pending(privileged: Container) -> None:
+    """Nobody of ours waits for the frozen: the container can be asked about, and after it is resumed the call ends well."""
+    done = in_background(privileged, "until test -e /tmp/go; do sleep 0.05; done; probe mount proc /t proc - hidepid=invisible")
+    mounter = mounter_of(privileged)
+    os.kill(mounter, signal.SIGSTOP)
+    (done.parent / "go").touch()
+    wait_until(lambda: blocked_in(privileged, NR_MOUNT), "the call is pending")
+    privileged.runtime.run("pause", privileged.id).ok()
+    os.kill(mounter, signal.SIGCONT)
+    assert privileged.runtime.eci("inspect", privileged.id).ok().out
+    privileged.runtime.run("resume", privileged.id).ok()
+    wait_until(done.exists, "the call has returned")
+    assert output(privileged) == ["mount: OK"]
+
+
 @pytest.mark.parametrize("round_", range(10))
 def test_create_killed_between_any_two_steps(containers: Launch, round_: int) -> None:
     """Whatever create had done: after delete --force no mount, lease, process or directory is left."""

@@ -1,5 +1,6 @@
 """Fixtures of the tests that need a kernel and root, and no container."""
 import os
+import tempfile
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -24,3 +25,10 @@ def ring() -> Iterator[EventRing]:
     made = EventRing()
     yield made
     made.close()
+
+
+@pytest.fixture
+def base() -> Iterator[Path]:
+    """An empty directory with a short name."""
+    with tempfile.TemporaryDirectory(prefix="eci-", dir="/tmp") as directory:
+        yield Path(directory)

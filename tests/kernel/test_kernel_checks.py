@@ -4,8 +4,7 @@ The callers are root of a user namespace, in a mount namespace whose mounts were
 """
 import ctypes
 import os
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from errno import EINVAL, EPERM
 from pathlib import Path
 
@@ -106,12 +105,6 @@ def in_child(calls: Callable[[], list[int]]) -> list[int]:
     os.waitpid(child, 0)
     with open(reading) as pipe:
         return [int(word) for word in pipe.read().strip("[]").split(",")]
-
-
-@pytest.fixture
-def base() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="eci-", dir="/tmp") as directory:
-        yield Path(directory)
 
 
 def got(base: Path, calls: Callable[[], list[int]]) -> list[int]:

@@ -29,7 +29,6 @@ from tests.kernel.test_kernel_checks import (
     UMOUNT2,
     UNSHARE,
     asked,
-    base,  # noqa: F401 # a fixture
     bound,
     inside,
     ok,
@@ -193,7 +192,7 @@ PROOFS: dict[KernelCheck, tuple[Calls, list[int]]] = {
 
 
 @pytest.mark.parametrize("check", KernelCheck)
-def test_the_kernel_refuses_what_a_descriptor_or_a_link_turned_into(base: Path, check: KernelCheck) -> None:  # noqa: F811 # it
+def test_the_kernel_refuses_what_a_descriptor_or_a_link_turned_into(base: Path, check: KernelCheck) -> None:
     calls, expected = PROOFS[check]
 
     async def main() -> list[int]:
