@@ -77,6 +77,8 @@ def test_containers_of_another_runtime_are_out_of_reach(gateway: Gateway) -> Non
         done = gateway.docker(*words)
         assert done.status != 0, words
         assert "it is no container of this runtime" in done.err, (words, done)
+    for verb, path in (("GET", f"{other}/attach/ws?stdin=1"), ("POST", "other/attach?stream=1"), ("PUT", f"{other[:12]}/archive?path=/")):
+        assert gateway.bytes(request(verb, f"/v1.41/containers/{path}")).startswith(b"HTTP/1.1 403 "), path
     assert gateway.docker("inspect", "--format={{.Name}}", "other").ok().out == "/other\n"
     assert gateway.engine.docker("inspect", "--format={{.State.Running}}", other).out == "true\n"
 
@@ -125,7 +127,8 @@ def test_lists_hold_from_the_next_request(gateway: Gateway) -> None:
     assert any(f"[{event['id']}]" in done.err for event in refused)
 
 
-@pytest.mark.parametrize("words", [("plugin", "install", "x"), ("swarm", "init"), ("network", "create", "--driver=macvlan", "n"),
+@pytest.mark.parametrize("words", [("plugin", "install", "x"), ("swarm", "init"), ("service", "create", "box"),
+                                   ("network", "create", "--driver=macvlan", "n"),
                                    ("volume", "create", "--opt=type=none", "--opt=o=bind", "--opt=device=/etc", "v")])  # fmt: skip
 def test_what_administers_the_engine_is_closed(gateway: Gateway, words: tuple[str, ...]) -> None:
     done = gateway.docker(*words)

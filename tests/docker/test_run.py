@@ -119,7 +119,7 @@ def test_missing_program_is_the_users_error(engine: Engine) -> None:
 
 
 @isolation
-@pytest.mark.parametrize("shared", ["pid", "ipc", "uts"])
+@pytest.mark.parametrize("shared", ["pid", "ipc", "uts", "network"])
 def test_host_namespace_is_refused_in_the_engines_words(engine: Engine, shared: str) -> None:
     """One sentence of ours, carried by the engine; nothing of containerd's own troubles with the log."""
     result = engine.run(f"--{shared}=host", "box", "true")

@@ -20,5 +20,6 @@ serve() {
 }
 
 [ "$1" = serve ] && serve && exit
+nc -l -p 8080 -e "$0" serve &
 docker version >&2 && echo "$(date) Started!" >&2
-exec nc -l -p 8080 -e "$0" serve
+wait
