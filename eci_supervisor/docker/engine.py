@@ -81,12 +81,19 @@ class Engine:
             raise EngineError(f"what answers at {self._path} is no engine: {error}") from error
 
     def _answer(self, connection: h11.Connection, wire: socket.socket) -> Answer:
-        status, body = 0, b""
+        status, body, ended = 0, b"", False
         while True:
-            event = connection.next_event()
+            try:
+                event = connection.next_event()
+            except h11.RemoteProtocolError as error:
+                if ended:
+                    raise EngineError(f"the engine at {self._path} broke off its answer") from error
+                raise
             if event is h11.NEED_DATA:
                 wire.settimeout(self._left())
-                connection.receive_data(wire.recv(65536))
+                data = wire.recv(65536)
+                ended = not data
+                connection.receive_data(data)
             elif isinstance(event, h11.Response):
                 status = event.status_code
             elif isinstance(event, h11.Data):

@@ -15,7 +15,7 @@ import trio
 
 from eci_supervisor.docker.created import CreatedWithSocket
 from eci_supervisor.docker.decision import lines
-from eci_supervisor.docker.relay import Relay
+from eci_supervisor.docker.relay import BACKLOG, Relay
 from eci_supervisor.docker.witness import Witness
 from eci_supervisor.linux.paths import StateDir
 from eci_supervisor.linux.sockets import listen_unix
@@ -52,7 +52,7 @@ class Address:
             raise CannotListen(f"--group={self.group}: there is no such group") from None
         try:
             os.makedirs(os.path.dirname(self.path), 0o755, exist_ok=True)
-            listener = listen_unix(self.path)
+            listener = listen_unix(self.path, backlog=BACKLOG)
             if self.group:
                 os.chown(self.path, 0, gid)
                 os.chmod(self.path, 0o660)

@@ -25,6 +25,7 @@ from eci_supervisor.model.settings import Rights
 
 LOG = logging.getLogger(__name__)
 MOST_CLIENTS = 256
+BACKLOG = 1024  # beyond it a connect fails, where a client would rather wait
 MAX_DROPPED_SHOWN = 500
 NO_FILES_S = 0.1
 AUDITED = frozenset({Class.RUNS, Class.ELSEWHERE, Class.ADMIN, Class.SHOWS})

@@ -9,7 +9,7 @@ import trio
 
 from eci_supervisor.docker.created import CreatedWithSocket
 from eci_supervisor.docker.engine import Engine, EngineError
-from eci_supervisor.docker.relay import Relay
+from eci_supervisor.docker.relay import BACKLOG, Relay
 from eci_supervisor.docker.right import judge, rights
 from eci_supervisor.docker.witness import Witness
 from eci_supervisor.linux.paths import StateDir
@@ -40,7 +40,7 @@ class DockerSocket:
 
         Its ids are the container's own: the directory is root's alone, so the bind of it is mapped by identity.
         """
-        listener = listen_unix(self._directory.docker_socket)
+        listener = listen_unix(self._directory.docker_socket, backlog=BACKLOG)
         os.chown(self._directory.docker_socket, 0, self._image_rights.gid)
         os.chmod(self._directory.docker_socket, 0o660)
         return trio.SocketListener(trio.socket.from_stdlib_socket(listener))

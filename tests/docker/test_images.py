@@ -228,7 +228,7 @@ def test_invalid_settings(engine: Engine, registry: Registry, settings: Callable
 
 def test_a_registry_that_asks_who_we_are(engine: Engine, registry: Registry, settings: Callable[..., Path]) -> None:
     """Over TLS and with basic auth: by the credentials of authFile, and by them alone."""
-    closed = Registry(engine, engine.directory / "closed", closed=True)
+    closed = Registry(engine, engine.directory / "closed", CLOSED, closed=True)
     closed.start()
     try:
         engine.docker("login", "--username", USER, "--password-stdin", CLOSED, stdin=PASSWORD).ok()

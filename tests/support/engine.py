@@ -46,6 +46,11 @@ class Engine:
         return self.directory / "bin"
 
     @property
+    def authorities(self) -> Path:
+        """The certificates of whom it trusts: of nobody in the world."""
+        return self.directory / "authorities"
+
+    @property
     def log(self) -> Path:
         return self.directory / "dockerd.log"
 
@@ -76,7 +81,7 @@ class Engine:
         (self.directory / "daemon.json").write_text(json.dumps(self.settings()))
         self.programs.mkdir(exist_ok=True)
         self.other_socket.parent.mkdir(exist_ok=True)
-        env = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}"}
+        env = {**os.environ, "PATH": f"{self.programs}:{os.environ['PATH']}", "SSL_CERT_DIR": str(self.authorities)}
         with self.log.open("ab") as log:
             command = [*self.network(), "dockerd", f"--config-file={self.directory}/daemon.json"]
             self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=env)

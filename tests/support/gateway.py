@@ -51,7 +51,7 @@ class Gateway:
         value = socket_rules.pop("value", True)
         self.settings.write_text(json.dumps({
             "enhancedContainerIsolation": {"value": value, "dockerSocketMount": {"imageList": {"images": []}, "commandList": commands}},
-            "eci": {"dockerSocket": {"engine": str(self.engine.socket), **socket_rules}}}))  # fmt: skip
+            "eci": {"dockerSocket": {"engine": str(self.engine.socket), **socket_rules}}}, indent=1))  # fmt: skip
 
     def bytes(self, request: bytes) -> bytes:
         """All that is answered to `request` until the relay closes the connection."""
