@@ -178,7 +178,7 @@ def says(raw: bytes) -> Callable[[socket.socket], None]:
 
 
 @pytest.mark.parametrize(("serve", "why"), [
-    (silent, "has not answered in time"), (says(b"SSH-2.0-OpenSSH\r\n"), "is no engine"), (says(b""), "broke off"),
+    (silent, "has not answered in time"), (says(b"SSH-2.0-OpenSSH\r\n\r\n"), "is no engine"), (says(b""), "broke off"),
     (says(OK + b"Content-Length: 50\r\n\r\n["), "broke off"), (says(OK + b"Content-Length: 2\r\n\r\n{}"), "answers 200"),
 ])  # fmt: skip
 def test_an_engine_that_create_asks(tmp_path: Path, serve: Callable[[socket.socket], None], why: str) -> None:
