@@ -106,9 +106,10 @@ int eci_open_tree(void *opaque)
 {
 	struct action *action = opaque;
 	const uint64_t flags = action->request->flags;
-	int ret = clone_source(action, action->strings[0][0], !(flags & AT_SYMLINK_NOFOLLOW), flags & AT_RECURSIVE);
+	int tree = clone_source(action, action->strings[0][0], !(flags & AT_SYMLINK_NOFOLLOW), flags & AT_RECURSIVE);
+	int ret = tree < 0 ? 0 : eci_set_flags(tree, action->request->set);	/* of open_tree_attr(2) */
 
-	return ret < 0 ? handed_back(action, ret) : open_for_caller(action, ret);
+	return tree < 0 ? handed_back(action, tree) : ret < 0 ? ret : open_for_caller(action, tree);
 }
 
 /* ---- descriptors of the caller ---- */

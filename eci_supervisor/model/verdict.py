@@ -73,11 +73,15 @@ class Bind:
 
 @dataclass(frozen=True, slots=True)
 class OpenTree:
-    """The same for open_tree(2): a descriptor of a complete copy. directory: of the caller's, -1 where the path needs none."""
+    """The same for open_tree(2): a descriptor of a complete copy. directory: of the caller's, -1 where the path needs none.
+
+    set: MOUNT_ATTR_* flags of open_tree_attr(2), read-only for all of the copy.
+    """
 
     directory: int
     path: bytes
     flags: int
+    set: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,8 +199,8 @@ def _operation(effect: ByPath) -> Parts:
 
 def _by_descriptor(effect: ByDescriptor) -> Parts:
     match effect:
-        case OpenTree(directory, path, flags):
-            return Operation.OPEN_TREE, path, b"", 0, flags, Attributes(directory)
+        case OpenTree(directory, path, flags, to_set):
+            return Operation.OPEN_TREE, path, b"", 0, flags, Attributes(directory, to_set)
         case SetAttributes(directory, path, flags, to_set, to_clear, propagation):
             return Operation.SET_ATTRIBUTES, path, b"", 0, flags, Attributes(directory, to_set, to_clear, propagation)
         case Reconfigure(context):

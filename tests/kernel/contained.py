@@ -24,7 +24,7 @@ from eci_supervisor.linux.sockets import receive_with_fds, send_with_fds
 from eci_supervisor.model.emulation import Caller, Outcome
 from eci_supervisor.model.event import Event
 from eci_supervisor.model.tree import TreeKind
-from eci_supervisor.model.verdict import Effect, MountTree, RemountBind, RemountSuperblock, UmountTree
+from eci_supervisor.model.verdict import Effect, MountTree, OpenTree, RemountBind, RemountSuperblock, UmountTree
 from eci_supervisor.mounts.mounter import Mounter
 from eci_supervisor.seccomp.effects import Effects
 from eci_supervisor.seccomp.ring import Done, EventRing, RawEvent
@@ -38,7 +38,7 @@ MNT_DETACH, PR_SET_DUMPABLE = 2, 4
 CLONE_NEWNS, CLONE_NEWCGROUP, CLONE_NEWUTS, CLONE_NEWIPC, CLONE_NEWUSER, CLONE_NEWPID, CLONE_NEWNET = (
     0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 NR_MOUNT, NR_UMOUNT2, NR_PIVOT_ROOT = 165, 166, 155
-NR_OPEN_TREE, NR_MOVE_MOUNT, NR_FSOPEN, NR_FSCONFIG, NR_FSMOUNT = 428, 429, 430, 431, 432
+NR_OPEN_TREE, NR_MOVE_MOUNT, NR_FSOPEN, NR_FSCONFIG, NR_FSMOUNT, NR_OPEN_TREE_ATTR = 428, 429, 430, 431, 432, 467
 NOTIF_RECV, NOTIF_SEND = 0xC0502100, 0xC0182101
 
 
@@ -272,20 +272,27 @@ def answer(listener: int, notified: Notified, error: int, *, go_on: bool = False
     fcntl.ioctl(listener, NOTIF_SEND, struct.pack("=QqiI", notified.id, 0, -error, int(go_on)))
 
 
+def memory(tid: int, address: int) -> bytes:
+    """What the caller has there, read as a test may: nobody races it."""
+    with Path(f"/proc/{tid}/mem").open("rb", buffering=0) as file:
+        file.seek(address)
+        read: bytes = file.read(4096 - address % 4096) + (file.read(4096) or b"")
+    return read
+
+
 def text(tid: int, address: int) -> bytes:
-    """A string of the caller, read as a test may: nobody races it."""
-    if not address:
-        return b""
-    with Path(f"/proc/{tid}/mem").open("rb", buffering=0) as memory:
-        memory.seek(address)
-        read: bytes = memory.read(4096 - address % 4096) + (memory.read(4096) or b"")
-    return read.split(b"\0")[0]
+    """A string of it."""
+    return memory(tid, address).split(b"\0")[0] if address else b""
 
 
 def effect_of(notified: Notified) -> Effect | None:
     """What a supervisor would have done; None: let the kernel."""
     if notified.nr == NR_UMOUNT2:
         return UmountTree(text(notified.tid, notified.args[0]), notified.args[1]) if not notified.args[1] & MNT_DETACH else None
+    if notified.nr == NR_OPEN_TREE_ATTR:
+        to_set, to_clear, _, _ = struct.unpack("=QQQQ", memory(notified.tid, notified.args[3])[:32])
+        plain = notified.args[2] & 0x8001 == 1 and not to_clear
+        return OpenTree(-1, text(notified.tid, notified.args[1]), notified.args[2], to_set) if plain else None
     target, flags = text(notified.tid, notified.args[1]), notified.args[3]
     if flags & (MS_REMOUNT | MS_BIND) == MS_REMOUNT | MS_BIND:
         return RemountBind(target, flags)
@@ -301,9 +308,11 @@ class LaneMounter(Mounter):
     """The same mounter, its lane used as supervisors use it."""
 
 
-async def served(mounter: Mounter, container: Contained, function: Callable[..., Any], *args: object) -> tuple[Any, list[RawEvent]]:
-    """Runs `function` in the container with its mount and umount2 calls vetted as a supervisor does; its result, and the events."""
-    with closing(EventRing()) as ring, container.start(function, *args, notified=("mount", "umount2")) as task:
+async def served(
+    mounter: Mounter, container: Contained, function: Callable[..., Any], *args: object, notified: tuple[str, ...] = ("mount", "umount2"),
+) -> tuple[Any, list[RawEvent]]:
+    """Runs `function` in the container with the calls `notified` vetted as a supervisor does; its result, and the events."""
+    with closing(EventRing()) as ring, container.start(function, *args, notified=notified) as task:
         assert task.listener is not None
         thread = ServingThread(OwnedFd(task.listener.steal()), ring, lane=mounter.lane.fileno())
         effects = Effects(mounter, ring, list[Event]().append, container="", root="")
@@ -314,13 +323,15 @@ async def served(mounter: Mounter, container: Contained, function: Callable[...,
         return result, ring.snapshot()
 
 
-async def supervised(mounter: Mounter, container: Contained, function: Callable[..., Any], *args: object) -> tuple[Any, list[Outcome]]:
-    """Runs `function` in the container with its mount and umount2 calls emulated; its result, and what became of each."""
+async def supervised(
+    mounter: Mounter, container: Contained, function: Callable[..., Any], *args: object, notified: tuple[str, ...] = ("mount", "umount2"),
+) -> tuple[Any, list[Outcome]]:
+    """Runs `function` in the container with the calls `notified` emulated; its result, and what became of each."""
     if isinstance(mounter, LaneMounter):
         result, events = await served(mounter, container, function, *args)
         return result, [Outcome(event.errno, uid=event.uid) for event in events if event.done in (Done.EMULATED, Done.MOUNTED)]
     outcomes: list[Outcome] = []
-    with container.start(function, *args, notified=("mount", "umount2")) as task:
+    with container.start(function, *args, notified=notified) as task:
         assert task.listener is not None
         listener = task.listener.fileno()
 
@@ -328,13 +339,13 @@ async def supervised(mounter: Mounter, container: Contained, function: Callable[
             while True:
                 await trio.lowlevel.wait_readable(listener)
                 try:
-                    notified = receive(listener)
+                    one = receive(listener)
                 except OSError:
                     return  # the filter has no user any more
-                effect = effect_of(notified)
-                outcome = await mounter.emulate(effect, Caller(listener, notified.id, notified.tid)) if effect else None
+                effect = effect_of(one)
+                outcome = await mounter.emulate(effect, Caller(listener, one.id, one.tid)) if effect else None
                 if outcome is None or outcome.not_tree:
-                    answer(listener, notified, 0, go_on=True)
+                    answer(listener, one, 0, go_on=True)
                 else:
                     outcomes.append(outcome)
 

@@ -21,7 +21,9 @@ from tests.kernel.contained import (
     NR_FSCONFIG,
     NR_FSMOUNT,
     NR_FSOPEN,
+    NR_MOVE_MOUNT,
     NR_OPEN_TREE,
+    NR_OPEN_TREE_ATTR,
     mount,
     umount,
     unshare,
@@ -29,6 +31,7 @@ from tests.kernel.contained import (
 from tests.support import filtered
 
 VIRTUAL = "virtual\n"
+CLONE, RECURSIVE = 0x1, 0x8000
 NODES = {"proc/uptime": VIRTUAL, "proc/meminfo": "memory\n", "proc/sys/vm/overcommit_memory": "7\n", "sys/fs": ""}
 PROC = TreePlan(TreeKind.PROC, (
     Entry(b"bus", Cover.READONLY), Entry(b"no/such", Cover.READONLY), Entry(b"uptime", Cover.NODE, 1), Entry(b"meminfo", Cover.NODE, 2),
@@ -334,3 +337,27 @@ def hung_fuse() -> None:
 
 def mounted_at(target: str) -> str:
     return name(mount(b"proc", target.encode(), b"proc", 0))
+
+
+def clone(flags: int, set_: int = 0, clear: int = 0) -> int:
+    """open_tree_attr(2) of /proc."""
+    return filtered.syscall(NR_OPEN_TREE_ATTR, -100, b"/proc", flags, struct.pack("=QQQQ", set_, clear, 0, 0), 32)
+
+
+def clones_with_flags() -> list[str]:
+    """Not recursive, which is EINVAL without us, and with more to be set than flags; then recursive, which is the kernel's."""
+    plain = clone(CLONE, 1)
+    seen = [name(plain), read(f"/proc/self/fd/{plain}/uptime"), opened(f"/proc/self/fd/{plain}/uptime"), opened("/proc/uptime")]
+    seen += [name(filtered.syscall(NR_MOVE_MOUNT, plain, b"", -100, b"/a", 4)), opened("/a/uptime"), name(umount(b"/a"))]
+    whole = clone(CLONE | RECURSIVE)
+    return [*seen, read(f"/proc/self/fd/{whole}/uptime"), *(name(clone(flags, 0, 1)) for flags in (CLONE, CLONE | RECURSIVE))]
+
+
+CLONES_SEEN = ["ok", VIRTUAL, "EROFS", "ok", "ok", "EROFS", "ok", VIRTUAL, "EINVAL", "EPERM"]
+
+
+def many_clones(count: int) -> list[object]:
+    """Held open at once, none attached: how many show the nodes, and what attaching the first, the second and the last says."""
+    held = [filtered.syscall(NR_OPEN_TREE, -100, b"/proc", CLONE) for _ in range(count)]
+    shown = sum(read(f"/proc/self/fd/{fd}/uptime") == VIRTUAL for fd in held)
+    return [shown, *(name(filtered.syscall(NR_MOVE_MOUNT, fd, b"", -100, b"/a", 4)) for fd in (held[0], held[1], held[-1]))]

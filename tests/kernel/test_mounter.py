@@ -18,7 +18,7 @@ from eci_supervisor.model.verdict import MountTree
 from eci_supervisor.mounts import wire
 from eci_supervisor.mounts.mounter import PROGRAM, LocksBroken, Mounter
 from tests.kernel import mounting
-from tests.kernel.contained import FIRST_ID, ROOT, Contained, LaneMounter, mount, nodes, receive, supervised
+from tests.kernel.contained import FIRST_ID, ROOT, Contained, LaneMounter, mount, nodes, receive, served, supervised
 from tests.support.host import processes
 from tests.support.waiting import wait_until
 
@@ -126,6 +126,25 @@ def test_in_the_container(function: Callable[[], object], expected: object, opti
         assert seen == expected
 
     run(body, *options)
+
+
+def test_a_clone_with_flags_of_its_own() -> None:
+    """open_tree_attr(2), as if libseccomp knew it; and without a supervisor: what locks refuse they refuse, and no node is uncovered."""
+    async def body(mounter: Mounter, container: Contained) -> None:
+        seen, _ = await supervised(mounter, container, mounting.clones_with_flags, notified=("open_tree_attr", "umount2"))
+        assert seen == mounting.CLONES_SEEN
+        assert container.run(mounting.clone, 1, 1) == -errno.EINVAL
+
+    run(body)
+
+
+def test_more_clones_than_are_kept() -> None:
+    """All show the nodes; of those that are held open without being attached the mounter keeps the last 32 attachable."""
+    async def body(mounter: Mounter, container: Contained) -> None:
+        seen, _ = await served(mounter, container, mounting.many_clones, 33, notified=("open_tree",))
+        assert seen == [33, "EINVAL", "ok", "ok"]
+
+    run(body)
 
 
 def test_caller_killed_before_it_is_answered() -> None:

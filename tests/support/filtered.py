@@ -6,6 +6,7 @@ import pickle
 import platform
 import signal
 import socket
+import struct
 import tempfile
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
@@ -20,6 +21,10 @@ NR_SECCOMP = {"x86_64": 317, "aarch64": 277}[platform.machine()]
 SET_MODE_FILTER, NEW_LISTENER, WAIT_KILLABLE = 1, 1 << 3, 1 << 5
 PR_SET_NO_NEW_PRIVS = 38
 UNKNOWN = -1  # __NR_SCMP_ERROR: a call that libseccomp has never heard of; runtimes leave it out
+
+NUMBERS = {"open_tree_attr": 467}  # on every architecture
+BPF = struct.Struct("=HBBI")
+LD_WORD, JUMP_EQUAL, RETURN, USER_NOTIF = 0x20, 0x15, 0x06, 0x7FC00000  # linux/bpf_common.h, linux/seccomp.h
 
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.syscall.restype = ctypes.c_long
@@ -73,11 +78,15 @@ def program(section: Mapping[str, Any]) -> bytes:
 
 
 def notifying(calls: Iterable[str]) -> bytes:
-    """A filter that notifies `calls` of every ABI of x86, or of the machine."""
+    """A filter that notifies `calls` of every ABI of x86, or of the machine; those that libseccomp does not know too, by their number."""
     arches = list(ARCHES) if platform.machine() == "x86_64" else []
-    return program({
+    known = {call: pyseccomp.resolve_syscall(pyseccomp.system_arch(), call) != UNKNOWN for call in calls}
+    first = BPF.pack(LD_WORD, 0, 0, 0)  # seccomp_data's nr
+    for call in (call for call, is_known in known.items() if not is_known):
+        first += BPF.pack(JUMP_EQUAL, 0, 1, NUMBERS[call]) + BPF.pack(RETURN, 0, 0, USER_NOTIF)
+    return first + program({
         "defaultAction": "SCMP_ACT_ALLOW", "architectures": arches,
-        "syscalls": [{"names": list(calls), "action": "SCMP_ACT_NOTIFY"}],
+        "syscalls": [{"names": [call for call, is_known in known.items() if is_known], "action": "SCMP_ACT_NOTIFY"}],
     })
 
 

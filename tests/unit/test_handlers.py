@@ -124,6 +124,16 @@ def test_attributes_that_nodes_must_follow(flags: int, size: int, attributes: Te
     assert decide(asked) == (Emulate(SetAttributes(-1, b"/t", flags, 1, 0, 0), LOCK) if ours else Continue(LOCK))
 
 
+@pytest.mark.parametrize(("flags", "attributes", "to_set"), [
+    (1, (1, 0, 0, 0), 1), (1, (0xF, 0, 0, 0), 0xF), (1, (0, 0, 0, 0), 0), (1, (1, 2, 0, 0), None), (1, (0x10, 0, 0, 0), None),
+    (1, (1, 0, 1 << 18, 0), None), (1, (0x100000, 0, 0, 5), None), (1 << 30 | 1, (1, 0, 0, 0), None),
+])
+def test_a_clone_with_flags_of_its_own(flags: int, attributes: tuple[int, ...], to_set: int | None) -> None:
+    asked = call("open_tree_attr.clone", {1: Text(b"/t"), 3: Text(struct.pack("=QQQQ", *attributes))}, 0xFFFFFF9C, 0, flags, 0)
+    asked = dataclasses.replace(asked, args=(*asked.args[:4], 32, 0))
+    assert decide(asked) == (Continue(LOCK) if to_set is None else Emulate(OpenTree(-1, b"/t", flags, to_set), LOCK))
+
+
 def test_contexts() -> None:
     otherwise = frozenset({KernelCheck.TYPE, KernelCheck.REVEAL})
     assert decide(call("fsopen.tree", {0: Text(b"proc")}, 0, 1)) == Emulate(Fsopen(TreeKind.PROC, 1), otherwise)

@@ -109,6 +109,7 @@ def test_each_effect_is_one_record() -> None:
         Move(b"1", b"2", 0x200): ((0, 0x200, *PLAIN), (13, b"2", b"1")),
         MakeNode(b"null", b"2"): ((0, 0, *PLAIN), (14, b"null", b"2")),
         OpenTree(7, b"t", 1): ((0, 1, 7, 0, 0, 0, 0), (6, b"t", b"")),
+        OpenTree(7, b"t", 1, 9): ((0, 1, 7, 0, 9, 0, 0), (6, b"t", b"")),
         SetAttributes(-1, b"/t", 0, 1, 2, 3): ((0, 0, -1, 0, 1, 2, 3), (7, b"/t", b"")),
         Reconfigure(5): ((0, 0, 5, 0, 0, 0, 0), (8, b"", b"")),
         Fsopen(TreeKind.SYSFS, 1): ((1, 1, *PLAIN), (9, b"", b"")),

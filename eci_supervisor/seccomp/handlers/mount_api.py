@@ -28,6 +28,7 @@ LOOKUP_FLAGS = AT_EMPTY_PATH | AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT
 MOUNT_ATTR = struct.Struct("=QQQQ")  # set, clear, propagation, userns_fd: MOUNT_ATTR_SIZE_VER0
 PAGE_BYTES = 4096
 RDONLY, IDMAP = 0x1, 0x100000
+PLAIN = RDONLY | 0x2 | 0x4 | 0x8 | 0x200000  # nosuid, nodev, noexec, nosymfollow
 
 
 def signed(register: int) -> int:
@@ -76,19 +77,31 @@ def open_tree(call: Call, otherwise: frozenset[KernelCheck]) -> Verdict:
     return Emulate(OpenTree(*start, flags), otherwise)
 
 
+def _attributes(call: Call) -> tuple[int, int, int] | None:
+    """set, clear and propagation of a struct mount_attr, or None where the kernel would refuse it."""
+    size, attributes = call.args[4], call.texts.get(3, NOTHING)
+    if attributes.null or attributes.errno or not MOUNT_ATTR.size <= size <= PAGE_BYTES or any(attributes.value[MOUNT_ATTR.size :]):
+        return None
+    to_set, to_clear, propagation, _ = MOUNT_ATTR.unpack(attributes.value[: MOUNT_ATTR.size])
+    return to_set, to_clear, propagation
+
+
 def open_tree_attr(call: Call, otherwise: frozenset[KernelCheck]) -> Verdict:
-    """Above locked mounts it stays the kernel's EINVAL."""
-    del call
-    return Continue(otherwise)
+    """A clone of one mount with flags of its own. With more to be set than those, a place above locked mounts is the kernel's EINVAL."""
+    match open_tree(call, otherwise), _attributes(call):
+        case Emulate(OpenTree(directory, path, flags)), (to_set, 0, 0) if not to_set & ~PLAIN:
+            return Emulate(OpenTree(directory, path, flags, to_set), otherwise)
+        case _:
+            return Continue(otherwise)
 
 
 def mount_setattr(call: Call, otherwise: frozenset[KernelCheck]) -> Verdict:
     """Of one mount. Nodes have to follow only where read-only is changed; no procfs or sysfs can be idmapped."""
-    flags, size, attributes = call.args[2] & 0xFFFFFFFF, call.args[4], call.texts.get(3, NOTHING)
-    start = _start(call, flags)
-    if start is None or flags & ~LOOKUP_FLAGS or attributes.null or attributes.errno or not MOUNT_ATTR.size <= size <= PAGE_BYTES:
+    flags = call.args[2] & 0xFFFFFFFF
+    start, attributes = _start(call, flags), _attributes(call)
+    if start is None or flags & ~LOOKUP_FLAGS or attributes is None:
         return Continue(otherwise)
-    to_set, to_clear, propagation, _ = MOUNT_ATTR.unpack(attributes.value[: MOUNT_ATTR.size])
-    if not (to_set | to_clear) & RDONLY or (to_set | to_clear) & IDMAP or any(attributes.value[MOUNT_ATTR.size :]):
+    to_set, to_clear, propagation = attributes
+    if not (to_set | to_clear) & RDONLY or (to_set | to_clear) & IDMAP:
         return Continue(otherwise)
     return Emulate(SetAttributes(*start, flags, to_set, to_clear, propagation), otherwise)
