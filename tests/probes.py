@@ -125,6 +125,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "docker_compose": program("docker-compose"),
     "lxcfs": program("lxcfs"),
     "psutil": psutil,
+    "apt-get": program("apt-get"),
     "bwrap": program("bwrap"),
     "podman": program("podman"),
     "redis": program("redis-check-rdb"),

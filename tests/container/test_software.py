@@ -1,5 +1,6 @@
 """Software that mounts for a living, inside a container: the host's own programs, in a root file system with their libraries."""
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 from tests.container.conftest import Launch
 from tests.support.driver import Container, Runtime
 from tests.support.rootfs import PROGRAMS, compile_program
-from tests.support.software import software_root
+from tests.support.software import add_program, add_programs, software_root
 
 pytestmark = pytest.mark.requires("root", "busybox", "compiler", "runc", "crun", "bwrap", "podman", "seccomp_notify", "fuse")
 UTIL_LINUX = ("mount", "umount", "findmnt", "unshare", "nsenter")
@@ -113,6 +114,25 @@ unshare -Urmpnuif sh /tmp/build.sh
     done = builder.sh(script, options=("--user=1000:1000",))
     assert done.lines == ["1", VIRTUAL], done
     assert "Invalid argument" in done.err
+
+
+@pytest.mark.requires("apt-get")
+def test_apt(containers: Launch, software: Path) -> None:
+    """Its methods drop to _apt with no capability, and forbid themselves most calls by a filter of their own."""
+    add_programs(software, ("dpkg", "apt-get"))
+    for method in ("file", "store", "copy"):
+        add_program(software, Path("/usr/lib/apt/methods", method))
+    shutil.copytree("/usr/share/dpkg", software / "usr/share/dpkg", dirs_exist_ok=True)
+    script = """
+mkdir -p /repo /etc/apt/apt.conf.d /etc/apt/preferences.d /var/lib/apt/lists/partial /var/lib/dpkg /var/cache/apt/archives/partial
+: >/var/lib/dpkg/status; echo '_apt:x:42:65534::/nonexistent:/bin/false' >>/etc/passwd; echo 'nogroup:x:65534:' >>/etc/group
+chown _apt /var/lib/apt/lists/partial
+printf 'Package: demo\\nVersion: 7\\nArchitecture: all\\nDescription: none\\n' >/repo/Packages
+echo 'deb [trusted=yes] file:/repo ./' >/etc/apt/sources.list
+apt-get -q -o APT::Sandbox::Seccomp=true -o Debug::NoLocking=true update && grep -h -s . /var/lib/apt/lists/*Packages
+"""
+    done = containers(rootfs=str(software)).up().sh(script)
+    assert "Package: demo" in done.out, done
 
 
 def test_a_units_sandbox(host: Container) -> None:

@@ -16,16 +16,19 @@ def libraries(program: Path) -> list[Path]:
 
 def add_programs(root: Path, names: Iterable[str]) -> None:
     """Copies programs that are in PATH here to /usr/bin there, before busybox' applets in its PATH. Raises FileNotFoundError."""
-    (root / "usr/bin").mkdir(parents=True, exist_ok=True)
     for name in names:
         found = shutil.which(name)
         if found is None:
             raise FileNotFoundError(f"no program {name} in PATH")
-        shutil.copy(Path(found).resolve(), root / "usr/bin" / name)
-        for library in libraries(Path(found)):
-            place = root / str(library).lstrip("/")
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(library.resolve(), place)
+        add_program(root, Path(found), f"usr/bin/{name}")
+
+
+def add_program(root: Path, program: Path, to: str = "") -> None:
+    """One program, where it is here or at `to`, and its libraries."""
+    for source, place in ((program, to or str(program)), *((library, str(library)) for library in libraries(program))):
+        target = root / place.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(source.resolve(), target)
 
 
 def software_root(image: Path, directory: Path, names: Iterable[str]) -> Path:
