@@ -5,6 +5,7 @@ Acceptance 38 and 43, and what people do with a socket besides.
 import os
 import pty
 import re
+import select
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -41,7 +42,10 @@ load True
 errors ImageNotFound
 refused enhanced container isolation: docker socket: HostConfig.PidMode: 'host' is not allowed: a namespace of the host
 """
-SAVED_BYTES = 48 << 20
+SOAK = "ECI_SOAK" in os.environ  # the same for longer and larger, see tests/soak.py
+SAVED_BYTES = (500 if SOAK else 48) << 20
+QUIET_S = 300 if SOAK else 0.1
+LONGEST_S = 600 if SOAK else 60
 COMPOSE = ("/usr/bin/docker-compose", "--ansi=never", "--file=/programs/compose.yaml", "--project-name=trial")
 
 
@@ -102,6 +106,7 @@ def test_38_a_terminal(engine: Engine, tools: str) -> None:
             inside(engine, tools, "run", "-d", "--name=shell", "box", "sleep", "1000")
 
 
+@pytest.mark.timeout(LONGEST_S)
 def test_38_streams_that_last(engine: Engine, tools: str) -> None:
     """events and logs -f run on while others act; attach gets what is written from then on; what is typed ends, the answer comes."""
     with following(engine, tools, "events", "--filter=image=box", "--format={{.Action}}") as events:
@@ -109,6 +114,8 @@ def test_38_streams_that_last(engine: Engine, tools: str) -> None:
         inside(engine, tools, "start", "talker")
         with following(engine, tools, "logs", "-f", "talker") as logs:
             logs.until("first")
+            events.until("start")
+            assert not select.select([logs.output, events.output], [], [], QUIET_S)[0], "silence ends nothing"
             assert inside(engine, tools, "attach", "talker", stdin="typed\n")[1] == "typed\nover\n"
             logs.until("over")
         assert logs.said == "first\ntyped\nover\n"
@@ -124,9 +131,13 @@ class Following:
     process: "subprocess.Popen[bytes]"
     said: str = ""
 
-    def until(self, word: str) -> None:
+    @property
+    def output(self) -> int:
         assert self.process.stdout is not None
-        self.said += read_all(self.process.stdout.fileno(), word.encode()).decode()
+        return self.process.stdout.fileno()
+
+    def until(self, word: str) -> None:
+        self.said += read_all(self.output, word.encode()).decode()
         assert word in self.said, self.said
 
 
@@ -149,10 +160,12 @@ def large(engine: Engine, tmp_path: Path) -> Iterator[str]:
     engine.docker("rmi", "large").ok()
 
 
+@pytest.mark.timeout(LONGEST_S)
 def test_38_an_image_saved_and_loaded(engine: Engine, tools: str, large: str) -> None:
     """Through the relay in both directions at once."""
     before = engine.docker("images", "--no-trunc", "--quiet", large).ok().out
-    done = engine.docker("exec", tools, "sh", "-c", "docker save large | tee /tmp/copy | docker load && wc -c < /tmp/copy").ok()
+    script = "docker save large | tee /tmp/copy | docker load && wc -c < /tmp/copy"
+    done = engine.docker("exec", tools, "sh", "-c", script, deadline_s=LONGEST_S).ok()
     assert "Loaded image" in done.out
     assert int(done.out.split()[-1]) > SAVED_BYTES
     assert engine.docker("images", "--no-trunc", "--quiet", large).ok().out == before
