@@ -16,9 +16,10 @@ ALLOW = {
     "mount.restricted": "The built-in list cannot be relaxed: bind another path. What eci.bindMounts.denied, readOnly or allowed refuse, "
                         "an admin may change there; a read-only path needs :ro.",
     "socket.image": "Add the image to enhancedContainerIsolation.dockerSocketMount.imageList.images; `eci policy explain IMAGE` says what "
-                    "is known of it.",
+                    "is known of it. An engine that listens elsewhere: name its socket in eci.dockerSocket.engine.",
     "socket.command": "Change the commandList: take the command from a deny list, or add it to an allow list.",
-    "socket.engine": "Set eci.dockerSocket.builds (builds run outside this runtime) or eci.dockerSocket.engineAdmin to true.",
+    "socket.engine": "Set eci.dockerSocket.builds or eci.dockerSocket.engineAdmin to true; and have the engine build under eci-runc, as "
+                     "docs/docker-socket.md tells.",
     "socket.unknown": HARD + " The engine's API has no such endpoint that is known here.",
     "socket.body": HARD,
     "socket.request": HARD + " The request is not what a docker client sends. A body that is too large: eci.dockerSocket.maxBodyBytes.",

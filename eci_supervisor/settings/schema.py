@@ -151,7 +151,7 @@ class DockerSocket(Section):
     digests: DigestRules = DigestRules()
     runtime: str = Field(default="eci-runc", min_length=1, description="The runtime that the relay forces.")
     engine: Absolute = Field(default="/run/docker.sock", description="The engine's socket.")
-    builds: bool = Field(default=False, description="Builds run outside this runtime, in the engine's BuildKit: allow them all the same.")
+    builds: bool = Field(default=False, description="Builds, where the engine runs their steps under this runtime.")
     engine_admin: bool = Field(default=False, description="Swarm, services, plugins, and the engine's own administration.")
     max_body_bytes: int = Field(default=4 << 20, ge=64 << 10, le=64 << 20, description="The largest JSON body.")
 

@@ -1,7 +1,9 @@
 """Volumes: whose ids they show, what they may not carry, where they are attached, and that they are locked."""
 import errno
 import os
+import signal
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from eci_supervisor.oci.refusal import StageRefused
 from eci_supervisor.oci.spec import Mount
 from tests.kernel.ground import DOCKER, IDS, Ground, bind, mounted, owner
 from tests.support.isolated import as_container, errno_of, isolated
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.requires("root")
 
@@ -170,6 +173,19 @@ def test_a_file_system_that_cannot_be_idmapped_is_bound_with_a_warning(ground: G
                 "show as nobody. Use a local file system.")
     assert staged.warnings == (expected,)
     assert as_container(IDS, lambda: owner(f"{staged.rootfs}/data")) == (65534, 65534)
+
+
+@pytest.mark.requires("lxcfs", "fuse")
+@isolated
+def test_a_file_system_that_a_program_serves_is_bound_with_a_warning(ground: Ground) -> None:
+    source = ground.closed / "volume"
+    source.mkdir()
+    command = ["lxcfs", "-f", "--pidfile", f"{ground.open}/pid", str(source)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+        wait_until(lambda: os.path.ismount(source), "it is served")
+        staged = ground.stage(ground.rootfs, bind(source, "/data"))
+        os.kill(server.pid, signal.SIGINT)
+    assert f"volume {source} (fuse.lxcfs) is what a program says it is: it was judged by its path" in staged.warnings[-1]
 
 
 @isolated
