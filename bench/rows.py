@@ -4,7 +4,7 @@ from importlib import import_module
 from bench.harness import Bench
 
 MODULES: tuple[str, ...] = (
-    "notified_call", "flood", "untrapped", "docker_run", "commands", "creates", "virtual_node", "proc_mount", "supervisor",
+    "notified_call", "flood", "untrapped", "docker_run", "commands", "creates", "virtual_node", "proc_mount", "ruled_mount", "supervisor",
     "docker_socket",
 )
 MACRO: tuple[str, ...] = ("readers",)

@@ -22,7 +22,8 @@ static struct { int context, tree; uint64_t attributes; } lost;
 /* ---- binds, clones, moves ---- */
 
 /* A clone, detached; a recursive one where a plain one is EINVAL, above locked mounts. What comes of a plain one the kernel will say, unless
- * a rule has looked at what is held: -1. */
+ * a rule has looked at what is held: -1. Then it goes when the child ends, later than its other descriptors: the kernel waits for a grace
+ * period, and the caller need not. */
 static int clone_of(int source, bool recursive, bool held)
 {
 	const unsigned int how = AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
@@ -30,7 +31,7 @@ static int clone_of(int source, bool recursive, bool held)
 
 	if (plain < 0 && (recursive || errno == EINVAL))
 		return result(open_tree(source, "", how | AT_RECURSIVE));
-	return plain < 0 ? -errno : held ? steal_fd(&plain) : -1;
+	return plain < 0 ? -errno : held ? steal_fd(&plain) : (dup3(plain, HELD_LAST + 1, O_CLOEXEC), -1);
 }
 
 /* The clone of what `path` names, made once: the walk to a target may have to start again. The child's own descriptor of it. What is to be

@@ -77,7 +77,7 @@ static int child(void *opaque)
 		return 0;
 	slot->result = slot->run(slot->arg);
 	/* What is open here would make a mount busy for a call that the kernel goes on with, and so would the directory we stand in. */
-	if (close_range(0, ~0U, CLOSE_RANGE_UNSHARE) < 0 || chdir("/") < 0)
+	if (close_range(0, HELD_LAST, CLOSE_RANGE_UNSHARE) < 0 || chdir("/") < 0)
 		slot->result = -EIO;
 	set(&slot->done);
 	return 0;

@@ -70,9 +70,9 @@ def test_77_only_what_is_listed(containers: Launch, runtime: Runtime) -> None:
     finally:
         runtime.settings.unlink()
     assert probed(container, "mount x /t tmpfs -", "mount x /mnt proc -", "mount x /mnt sysfs -", "mount x /mnt devpts -", "fsopen proc",
-                  "fsopen mqueue", "fsopen tmpfs", "umount /t") == [
-        "mount: OK", "mount: EPERM", "mount: EPERM", "mount: EPERM", "fsopen: EPERM", "fsopen: EPERM", "fsopen: OK", "umount: OK"]
-
+                  "fsopen mqueue", "fsopen tmpfs", "umount /t", "mount x /mnt nosuch -", "fsopen nosuch") == [
+        "mount: OK", "mount: EPERM", "mount: EPERM", "mount: EPERM", "fsopen: EPERM", "fsopen: EPERM", "fsopen: OK", "umount: OK",
+        "mount: ENODEV", "fsopen: ENODEV"]
 
 
 @pytest.fixture
@@ -101,6 +101,8 @@ def test_78_a_listed_volume_is_not_bound_again(listed: Container) -> None:
         "chroot /data/sub", "mount /deep /deep - bind -")
     assert [line for line in lines if not line.endswith(": EPERM")] == ["unshare: OK", "chdir: OK", "chroot: OK"]
     assert len(lines) == 27
+    listed.sh("ln -s /plain /flips; ln -s /data /flips.other").ok()  # a name that flips, in memory and on disk: links that change places
+    assert listed.exec("attack", "flip-place", "1", "/plain", "/data", "/flips", "/t/b").ok().lines == ["free, listed 0"]
 
 
 def test_78_all_else_is_bound_as_without_the_rule(listed: Container) -> None:
@@ -119,10 +121,7 @@ def test_78_all_else_is_bound_as_without_the_rule(listed: Container) -> None:
         "open-tree: OK", "open-tree: OK", "open-tree: OK", "mount: ENOENT", "mount: ENOENT", "mount: ENOTDIR", "mount: EINVAL", "mount: OK",
         "mount: OK", "umount: OK", "chdir: OK", "mount: OK", "umount: OK", "chroot: OK", "mount: OK", "umount: OK",
         "open-tree-attr: ENOSYS", "open-tree-attr: ENOSYS"]
-
-
-def test_78_layers_that_are_not_listed(listed: Container) -> None:
-    """Looked up where the caller stands; the target where it is judged."""
+    # Layers are looked up where the caller stands.
     listed.sh("mkdir -p /s; mount -t tmpfs s /s; mkdir -p /s/low /s/u /s/w /s/m; echo low > /s/low/file").ok()
     for options in ("lowerdir=/s/low,upperdir=/s/u,workdir=/s/w,userxattr", "lowerdir=low:/plain"):
         assert probed(listed, "chdir /s", f"mount o /s/m overlay - {options}", "open /s/m/file", "umount /s/m") == [
@@ -148,6 +147,8 @@ def test_nothing_is_mounted_on_a_listed_target(guarded: Container) -> None:
         "mknod /data/null c 1 3", "mount /data /t/b - bind -", "mount x /t/b tmpfs - -", "mount x /t/b/sub tmpfs - -", "umount /t/b",
         "unshare mnt", "mount x /data tmpfs - -", "chroot /data/sub", "mount x / tmpfs - -")
     assert [line for line in lines if not line.endswith(": EPERM")] == ["mount: OK", "umount: OK", "unshare: OK", "chroot: OK"]
+    guarded.sh("ln -s /t/b /flips; ln -s /data /flips.other").ok()
+    assert guarded.exec("attack", "flip-place", "1", "/t/b", "/data", "/flips").ok().lines == ["free, listed 0"]
     lines = probed(
         guarded, "mount x /t/b tmpfs ro size=4k", "umount /t/b", "mount p /t/b proc - hidepid=2", "statfs /t/b/uptime", "umount /t/b",
         "mount /t/a /t/b - move -", "move-mount /t/b /t/a", "open-onto /t/a /t/b", "umount /t/b", "mount /t/b /t/a/in - bind+rec -",

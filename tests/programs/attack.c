@@ -118,6 +118,52 @@ static int flip_type(char **w)
 	return 0;
 }
 
+/* What is a name flips, and what it leads to: two links change places. */
+static void *flip_places(void *link)
+{
+	char other[80];
+
+	snprintf(other, sizeof(other), "%s.other", (char *)link);
+	while (!over)
+		for (int i = 0; i < 2; i++) {
+			memcpy(flipped, flips[i], strlen(flips[i]) + 1);
+			syscall(SYS_renameat2, AT_FDCWD, link, AT_FDCWD, other, 2 /* RENAME_EXCHANGE */);
+		}
+	return NULL;
+}
+
+/* flip-place SECONDS FREE LISTED LINK [TARGET]: binds the two to TARGET; without that, mounts on them: how often each was free, and listed. */
+static int flip_place(char **w)
+{
+	struct stat listed, at;
+	pthread_t thread;
+	long calls = 0, broken = 0, done = 0;
+	double until = now() + atof(w[0]);
+
+	flips[0] = w[1];
+	flips[1] = w[2];
+	strcpy(flipped, w[1]);
+	stat(w[2], &listed);
+	pthread_create(&thread, NULL, flip_places, w[3]);
+	for (; now() < until || calls < CALLS; calls++) {
+		const char *name = calls % 2 ? flipped : w[3];
+		int tree = w[4] && calls % 3 == 0 ? (int)syscall(SYS_OPEN_TREE, AT_FDCWD, name, 1 | O_CLOEXEC) : -1;
+
+		if (tree >= 0)
+			broken += fstat(tree, &at) < 0 || at.st_ino == listed.st_ino;
+		close(tree);
+		if (w[4] ? mount(name, w[4], NULL, MS_BIND | (calls % 4 < 2 ? MS_REC : 0), NULL) : mount("x", name, "tmpfs", 0, NULL))
+			continue;
+		done++;
+		broken += stat(w[4] ? w[4] : w[2], &at) < 0 || (at.st_ino == listed.st_ino) == !!w[4];
+		umount2(w[4] ? w[4] : w[1], MNT_DETACH);
+	}
+	over = 1;
+	pthread_join(thread, NULL);
+	printf("%s, listed %ld\n", done ? "free" : "none", broken);
+	return 0;
+}
+
 /* flip-denied SECONDS TARGET: mounts of a type that flips between tmpfs and ramfs, by both ways; how often each came of it. */
 static int flip_denied(char **w)
 {
@@ -382,7 +428,8 @@ static const struct {
 	int words;
 	int (*run)(char **words);
 } ATTACKS[] = {
-	{ "flip-target", 3, flip_target }, { "flip-type", 2, flip_type }, { "flip-denied", 2, flip_denied }, { "flip-cwd", 3, flip_cwd }, { "abis", 2, abis },
+	{ "flip-target", 3, flip_target }, { "flip-type", 2, flip_type }, { "flip-denied", 2, flip_denied }, { "flip-place", 4, flip_place },
+	{ "flip-cwd", 3, flip_cwd }, { "abis", 2, abis },
 	{ "fuse-hang", 2, fuse_hang },
 	{ "locked", 2, locked }, { "handles", 0, handles },
 };
