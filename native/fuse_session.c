@@ -36,6 +36,7 @@ struct fuse_session *fuse_session_new_versioned(struct fuse_args *args, const st
 static typeof(fuse_reply_attr) *real_reply_attr;	/* libfuse's own */
 static typeof(fuse_session_receive_buf) *real_receive_buf;
 unsigned long eci_fuse_answered;	/* requests of which Python hears nothing */
+double eci_fuse_until;			/* the kernel may show a node's content that long, and one tick and a half more */
 static struct { struct stat attr; double until; } answers[KEPT];
 static bool again;			/* the GETATTR being processed gets the answer that is kept */
 static struct fuse_lowlevel_ops server_ops;	/* pyfuse3's own; it has one session a process */
@@ -52,8 +53,13 @@ static double now(void)
 
 int fuse_reply_attr(fuse_req_t req, const struct stat *attr, double life)
 {
+	int ret;
+
 	answers[attr->st_ino % KEPT] = (typeof(*answers)){ *attr, now() + life };
-	return real_reply_attr(req, attr, life);
+	ret = real_reply_attr(req, attr, life);
+	if (S_ISREG(attr->st_mode) && life > 0 && now() + life > eci_fuse_until)	/* a tick may have begun meanwhile */
+		eci_fuse_until = now() + life;
+	return ret;
 }
 
 static void node_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)

@@ -13,7 +13,7 @@ from eci_supervisor.linux.paths import StateDir
 from eci_supervisor.model.state import ContainerState, Mode
 from eci_supervisor.model.tree import TreePlan
 from eci_supervisor.observe.journal import Journal
-from eci_supervisor.procfs import native, tree
+from eci_supervisor.procfs import fuse_library, native, tree
 from eci_supervisor.procfs.bounded import bounded
 from eci_supervisor.procfs.cpu_view import CpuView
 from eci_supervisor.procfs.identity import identity
@@ -78,6 +78,7 @@ def mount_nodes(state_dir: StateDir, state: ContainerState, journal: Journal, lo
     hidden = state.mode is Mode.SYSTEM or rules.swap_view == "hidden"
     sampler = Sampler(swap_hidden=hidden, cpu_view=CpuView(rules.cpu_view), identity=identity(state.id, state.token),
                       disks=state.disks, on_fault=fault)
+    sampler.shown_until_s = fuse_library.shown_until_s
     snapshots = Snapshots(sampler, fault)
     view, tunables = View(snapshots, state.ids.start), None
     if bound:

@@ -15,7 +15,7 @@ from functools import partial
 import trio
 
 from eci_supervisor.life.nodes import Nodes, mount_both
-from eci_supervisor.procfs import tree
+from eci_supervisor.procfs import fuse_library, tree
 from eci_supervisor.procfs.pressure_files import PressureFiles
 from eci_supervisor.procfs.sampler import Sampler
 from eci_supervisor.procfs.snapshots import Snapshots
@@ -57,6 +57,7 @@ async def main(directory: str, uid: int, hidden: bool) -> None:
     stores: list[Stored] = []
     sampler = Sampler(swap_hidden=hidden, on_fault=fault)
     values = Tunables(f"{directory}/tunables.json", tree.TUNABLES, {})
+    sampler.shown_until_s = fuse_library.shown_until_s
     snapshots = Snapshots(sampler, fault)
     view = View(snapshots, uid)
     tunables = TunableFiles(Stores(values, sampler, stores.append, fault), PressureFiles(snapshots, sampler), uid)

@@ -147,6 +147,18 @@ def test_a_sample_lives_a_tenth_of_a_second(tmp_path: Path) -> None:
     assert after[b"MemFree"] == 1024
 
 
+def test_a_sample_stays_while_the_kernel_shows_it(tmp_path: Path) -> None:
+    """An answer that came a tick late: it is shown as much longer."""
+    with sampler(unified(tmp_path)) as taking:
+        sample = taking.sample()
+        taking.shown_until_s = lambda: (sample.end_ns + LIFE_NS) / 1e9
+        time.sleep(LIFE_NS * 1.2 / 1e9)
+        assert taking.sample() is sample
+        assert remaining_s(sample) == 0
+        taking.shown_until_s = lambda: 0.0
+        assert taking.sample() is not sample
+
+
 def test_a_cgroup_that_is_gone_leaves_the_last_values(tmp_path: Path) -> None:
     with sampler(unified(tmp_path)) as made:
         before = values(made.sample())
