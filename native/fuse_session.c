@@ -16,10 +16,8 @@ struct libfuse_version;				/* libfuse 3.17 defines it */
 
 #include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <fuse_lowlevel.h>
 #include <linux/fuse.h>
-#include <stdbool.h>
 #include <string.h>
 #include <time.h>
 
@@ -38,7 +36,7 @@ static typeof(fuse_session_receive_buf) *real_receive_buf;
 unsigned long eci_fuse_answered;	/* requests of which Python hears nothing */
 double eci_fuse_until;			/* the kernel may show a node's content that long, and one tick and a half more */
 static struct { struct stat attr; double until; } answers[KEPT];
-static bool again;			/* the GETATTR being processed gets the answer that is kept */
+static int again;			/* the GETATTR being processed gets the answer that is kept */
 static struct fuse_lowlevel_ops server_ops;	/* pyfuse3's own; it has one session a process */
 static struct fuse_lowlevel_ops node_ops;	/* what libfuse gets: the same, but for those below */
 
@@ -53,12 +51,12 @@ static double now(void)
 
 int fuse_reply_attr(fuse_req_t req, const struct stat *attr, double life)
 {
-	int ret;
+	int ret = real_reply_attr(req, attr, life);
+	double until = now() + life;	/* asked now, since a tick may have begun meanwhile */
 
-	answers[attr->st_ino % KEPT] = (typeof(*answers)){ *attr, now() + life };
-	ret = real_reply_attr(req, attr, life);
-	if (S_ISREG(attr->st_mode) && life > 0 && now() + life > eci_fuse_until)	/* a tick may have begun meanwhile */
-		eci_fuse_until = now() + life;
+	answers[attr->st_ino % KEPT] = (typeof(*answers)){ *attr, until };
+	if (S_ISREG(attr->st_mode) && life > 0 && until > eci_fuse_until)
+		eci_fuse_until = until;
 	return ret;
 }
 
@@ -84,15 +82,9 @@ static void node_write(fuse_req_t req, fuse_ino_t ino, const char *buf, size_t s
 	server_ops.write(req, ino, buf, size, off, fi);
 }
 
-static bool is_kept(const struct fuse_in_header *request)
-{
-	size_t place = request->nodeid % KEPT;
-
-	return request->opcode == FUSE_GETATTR && answers[place].attr.st_ino == request->nodeid && answers[place].until > now();
-}
-
 int fuse_session_receive_buf(struct fuse_session *se, struct fuse_buf *buf)
 {
+	const struct fuse_in_header *request;
 	int size = 0;
 
 	/* A request can be taken back between poll(2) and read(2): the loop is not to wait for another one then. */
@@ -101,11 +93,12 @@ int fuse_session_receive_buf(struct fuse_session *se, struct fuse_buf *buf)
 		size = real_receive_buf(se, buf);
 		if (size <= 0)
 			break;
-		again = is_kept(buf->mem);
+		request = buf->mem;
+		again = request->opcode == FUSE_GETATTR && answers[request->nodeid % KEPT].attr.st_ino == request->nodeid &&
+			answers[request->nodeid % KEPT].until > now();
 		if (!again)
 			return size;
 		fuse_session_process_buf(se, buf);
-		again = false;
 		eci_fuse_answered++;
 	}
 	return size > 0 || size == -EAGAIN ? -EINTR : size;	/* upon -EINTR pyfuse3 waits for more */
