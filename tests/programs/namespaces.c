@@ -20,6 +20,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "operations.h"
+
 #ifndef SYS_pidfd_open
 #define SYS_pidfd_open 434
 #endif
@@ -219,48 +221,14 @@ static int op_write(char **w)
 	return store(w[0], w[1]);
 }
 
-static const struct {
-	const char *name;
-	int words;
-	int (*run)(char **words);
-} OPS[] = {
+static const struct operation OPS[] = {
 	{ "clone", 1, op_clone }, { "clone3", 1, op_clone3 }, { "unshare", 1, op_unshare }, { "fork", 0, op_fork }, { "map", 0, op_map }, { "setns", 2, op_setns },
 	{ "setns-pidfd", 1, op_setns_pidfd }, { "call", 1, op_call }, { "hostname", 1, op_hostname }, { "domainname", 1, op_domainname },
 	{ "mknod", 4, op_mknod }, { "open", 1, op_open }, { "swap", 2, op_swap }, { "keyring", 2, op_keyring }, { "key", 1, op_key },
 	{ "reboot", 1, op_reboot }, { "write", 2, op_write },
 };
 
-static int run(char **words, int count)
-{
-	for (size_t i = 0; i < sizeof(OPS) / sizeof(OPS[0]); i++) {
-		int ret, error;
-
-		if (strcmp(OPS[i].name, words[0]) || count - 1 < OPS[i].words)
-			continue;
-		errno = 0;
-		ret = OPS[i].run(words + 1);
-		error = errno;
-		for (int word = 0; word < count; word++)
-			printf("%s%s", word ? " " : "", words[word]);
-		printf(": %s\n", ret < 0 ? strerrorname_np(error) : "OK");
-		return 0;
-	}
-	fprintf(stderr, "namespaces: no such operation: %s, or too few words\n", words[0]);
-	return 2;
-}
-
 int main(int argc, char **argv)
 {
-	int first = 1, ret;
-
-	setvbuf(stdout, NULL, _IONBF, 0);
-	for (int i = 1; i <= argc; i++) {
-		if (i < argc && strcmp(argv[i], ","))
-			continue;
-		argv[i] = NULL;
-		if (i > first && (ret = run(argv + first, i - first)))
-			return ret;
-		first = i + 1;
-	}
-	return 0;
+	return operate(OPS, sizeof(OPS) / sizeof(OPS[0]), 1, argc, argv);
 }

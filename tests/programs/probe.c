@@ -25,6 +25,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "operations.h"
+
 #ifndef MOUNT_ATTR_RDONLY
 #define MOUNT_ATTR_RDONLY 1
 #endif
@@ -415,11 +417,7 @@ static int op_killed(char **w)
 	return 0;
 }
 
-static const struct {
-	const char *name;
-	int words;
-	int (*run)(char **words);
-} OPS[] = {
+static const struct operation OPS[] = {
 	{ "mount", 4, op_mount }, { "mount-fd", 4, op_mount_fd }, { "mount-of", 4, op_mount_of }, { "umount", 1, op_umount }, { "unshare", 1, op_unshare },
 	{ "userns", 0, op_userns }, { "setns", 1, op_setns }, { "fork", 0, op_fork }, { "chroot", 1, op_chroot }, { "chdir", 1, op_chdir },
 	{ "setuid", 1, op_setuid }, { "open", 1, op_open }, { "write", 2, op_write }, { "mknod", 4, op_mknod }, { "fsopen", 1, op_fsopen },
@@ -429,30 +427,7 @@ static const struct {
 	{ "killed", 3, op_killed },
 };
 
-static int run(char **words, int count)
-{
-	for (size_t i = 0; i < sizeof(OPS) / sizeof(OPS[0]); i++) {
-		if (strcmp(OPS[i].name, words[0]) || count - 1 < OPS[i].words)
-			continue;
-		printf("%s: %s\n", words[0], result(OPS[i].run(words + 1)));
-		return 0;
-	}
-	fprintf(stderr, "probe: no such operation: %s, or too few words\n", words[0]);
-	return 2;
-}
-
 int main(int argc, char **argv)
 {
-	int first = 1, ret;
-
-	setvbuf(stdout, NULL, _IONBF, 0);
-	for (int i = 1; i <= argc; i++) {
-		if (i < argc && strcmp(argv[i], ","))
-			continue;
-		argv[i] = NULL;		/* the words of an operation end with NULL, optional ones are NULL */
-		if (i > first && (ret = run(argv + first, i - first)))
-			return ret;
-		first = i + 1;
-	}
-	return 0;
+	return operate(OPS, sizeof(OPS) / sizeof(OPS[0]), 0, argc, argv);
 }
