@@ -83,8 +83,12 @@ class Mounter:
         A key is spelled as sysctl(8) does: with dots, a slash for a dot inside a name, or the other way round.
         """
         records = [(0, sysctl_path(key), value) for key, value in values]
-        if records:
-            await self._done(wire.request(wire.Kind.SYSCTLS, records), "sysctl")
+        if not records:
+            return
+        reply = await self.ask(wire.request(wire.Kind.SYSCTLS, records))
+        if reply.error == errno.ENOENT:  # net.core.somaxconn of a network namespace that a user namespace owns, for one: not in 6.1
+            raise OSError(errno.ENOENT, f"sysctl {reply.what}: this kernel has none in a container's namespaces")
+        raise_for(reply, "sysctl")
 
     async def attach_first(self, rootfs: bytes, late: Sequence[LateBind], cgroup: bool) -> None:
         """Attaches the trees below `rootfs` in init's mount namespace, before init pivots; late binds too. Raises OSError.

@@ -200,6 +200,14 @@ def test_a_sysctl_of_the_spec_is_where_a_node_begins(containers: Launch) -> None
     assert values(container, ["/proc/sys/vm/max_map_count", "/proc/sys/net/core/somaxconn"]) == ["262144", "777"]
 
 
+def test_a_sysctl_that_the_kernel_does_not_have(containers: Launch) -> None:
+    container = containers(privileged=True, linux={"sysctl": {"net.core.nosuch": "1"}})
+    result = container.create()
+    assert result.status != 0
+    assert "sysctl net/core/nosuch: this kernel has none in a container's namespaces" in result.err
+    assert not Path(container.directory.path).exists()
+
+
 def test_a_store_is_an_event_when_it_is_not_the_hosts_value(privileged: Container, runtime: Runtime) -> None:
     privileged.sh(f"echo 4444 >{PANIC}; echo 4445 >{PANIC}").ok()
     shown = runtime.eci("events", privileged.id, "--json")
