@@ -1,6 +1,7 @@
 """python -m bench: measures, prints one table, writes one JSON result."""
 import argparse
 import json
+import signal
 import sys
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,7 @@ def main() -> int:
     parser.add_argument("--keep", action="store_true", help="write them into the result all the same, beside the rows that are there")
     parser.add_argument("--list", action="store_true", help="names of the rows")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # every row cleans up on its way out
     chosen = [bench for bench in benches() if not options.words or any(word in bench.name for word in options.words)]
     if options.list:
         print("\n".join(bench.name for bench in chosen))
