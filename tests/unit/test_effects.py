@@ -2,11 +2,12 @@
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
-from errno import EINVAL, EIO, ENOENT
+from errno import EINVAL, EIO, ENODEV, ENOENT, EPERM
 
 import pytest
 import trio
 
+from eci_supervisor.model.call_rules import CallRules, MountTypes
 from eci_supervisor.model.emulation import Caller, MounterGone, MounterStuck, Outcome
 from eci_supervisor.model.event import Event
 from eci_supervisor.model.notification import Call, Text
@@ -254,3 +255,24 @@ def test_a_thread_waits_for_what_is_undone_of_its_call_before(scene: Callable[..
     seen.answers.continue_ = lambda notification: not order.append(f"continued {notification}")  # type: ignore[func-returns-value,method-assign]
     trio.run(main)
     assert order == ["continued 3", "undone", "continued 2"]
+
+
+def test_a_rule_denies_what_a_call_led_to(scene: Callable[..., Scene]) -> None:
+    """The mounter has answered; the event says that a rule did."""
+    bind = {0: Text(b"/s"), 1: Text(b"/t"), 2: Text(b"", null=True), 4: Text(b"", null=True)}
+    seen = scene(Outcome(EPERM, denied=True), Outcome(0))
+    for number in (1, 2):
+        seen.judge(call("mount.bind_judged", bind, number))
+    assert [(event.verdict, event.errno, event.rule) for event in seen.events] == [
+        ("deny", EPERM, "mount.bind_judged"), ("emulate", 0, "mount.bind_judged")]
+    assert seen.answers.sent == []
+
+
+@pytest.mark.parametrize(("name", "errno"), [(b"tmpfs", EPERM), (b"tmpfs.x", EPERM), (b"nosuch", ENODEV)])
+def test_a_type_that_the_kernel_does_not_know_stays_unknown(name: bytes, errno: int) -> None:
+    ring, answers, events = EventRing(), Answers(), list[Event]()
+    only = CallRules(mount_types=MountTypes(allow=True, types=("proc",)))
+    judge = Effects(Mounts([]), ring, events.append, container="web1", root="", calls=only).on(answers)
+    trio.run(judge, call("fsopen.type", {0: Text(name)}))
+    assert answers.sent == [(1, "answer", errno)]
+    ring.close()

@@ -1,0 +1,80 @@
+"""What a rule for sources and targets looks at: a file, and the directories above it as far as its mount goes."""
+import os
+from pathlib import Path
+
+import pytest
+import trio
+
+from eci_supervisor.linux.ancestry import UnknownAncestryError, chain
+from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.linux.mount_api import MS_BIND, mount
+from eci_supervisor.model.listed import Identity, Listed
+from eci_supervisor.model.verdict import Judged, Move, Named
+from eci_supervisor.seccomp.judge import judge
+from tests.support.isolated import isolated
+
+pytestmark = pytest.mark.requires("root")
+
+
+def opened(path: str) -> OwnedFd:
+    return OwnedFd(os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
+
+
+def identity(path: str) -> Identity:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def seen(path: str) -> list[Identity]:
+    with opened(path) as fd, opened("/") as root:
+        return list(chain(fd, root))
+
+
+def made(at: Path) -> str:
+    """A tmpfs at `at` with a file three levels down; a bind of the second level beside it."""
+    mount("ancestry", str(at), "tmpfs", 0)
+    (at / "a/b").mkdir(parents=True)
+    (at / "a/b/file").write_text("x")
+    (at / "bound").mkdir()
+    mount(str(at / "a"), str(at / "bound"), "", MS_BIND)
+    return str(at)
+
+
+@isolated
+def test_upwards_to_the_root_of_the_mount_and_no_further(tmp_path: Path) -> None:
+    at = made(tmp_path)
+    assert seen(f"{at}/a/b/file") == [identity(f"{at}/{name}") for name in ("a/b/file", "a/b", "a", "")]
+    assert seen(f"{at}/bound/b/file") == [identity(f"{at}/{name}") for name in ("a/b/file", "a/b", "a")]
+    assert seen(at) == [identity(at)]
+    assert seen("/") == [identity("/")]
+
+
+@isolated
+def test_a_file_without_its_name_has_no_ancestry(tmp_path: Path) -> None:
+    at = made(tmp_path)
+    with opened(f"{at}/a/b/file") as fd, opened("/") as root:
+        os.rename(f"{at}/a/b/file", f"{at}/moved")
+        assert [*chain(fd, root)] == [identity(f"{at}/moved"), identity(at)]
+        os.unlink(f"{at}/moved")
+        with pytest.raises(UnknownAncestryError):
+            chain(fd, root)
+
+
+@isolated
+def test_what_cannot_be_told_is_against_the_rule(tmp_path: Path) -> None:
+    at = made(tmp_path)
+    verdict = Judged(Move(b"1", b"2"), (Named(b"/a"), Named(b"/b")), sources=(1,), targets=(2,))
+
+    def judged(listed: Listed, source: str, target: str, gone: str = "") -> int:
+        found = opened(source), opened(target), opened("/")
+        if gone:
+            os.unlink(gone)
+        return trio.run(judge, verdict, listed, found)
+
+    keys, free = f"{at}/a/b", f"{at}/free"
+    os.mkdir(free)
+    assert judged(Listed(sources=frozenset({identity(keys)})), f"{keys}/file", free) == 1
+    assert judged(Listed(sources=frozenset({identity(keys)})), free, keys) == 0
+    assert judged(Listed(targets=frozenset({identity(keys)})), keys, free) == 0
+    assert judged(Listed(targets=frozenset({identity(keys)})), free, f"{at}/bound/b") == 1
+    assert judged(Listed(sources=frozenset({(1, 1)})), f"{keys}/file", free, gone=f"{keys}/file") == 1
