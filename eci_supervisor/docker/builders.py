@@ -9,16 +9,16 @@ import shutil
 import trio
 
 from eci_supervisor.docker.decision import BUILDS, Refused, blocked
+from eci_supervisor.docker.engine import PROGRAM
 from eci_supervisor.docker.head import Head
 from eci_supervisor.docker.target import Target
 from eci_supervisor.docker.upstream import ask
-from eci_supervisor.linux.listening import listening_paths, socket_identity
+from eci_supervisor.linux.listening import listener
 from eci_supervisor.model.settings import Rights
 
 VARIABLE = "DOCKER_BUILDKIT_RUNC_COMMAND"
 KNOWS_VARIABLE = 42
 OURS = "eci-runc"  # what the name of our program begins with, or that of a script which gives it its options
-ENGINE = "dockerd"
 
 
 async def check(head: Head, target: Target, rights: Rights, newest: int) -> None:
@@ -47,15 +47,8 @@ def _buildkits_runc(engine: str, newest: int) -> str:
 
 
 def _environment(engine: str) -> dict[str, str]:
-    """Of the process that serves an engine's socket, which somebody else may have made for it."""
-    wanted = socket_identity(engine)
-    for pid in map(int, filter(str.isdecimal, os.listdir("/proc"))):
-        try:
-            with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as name:
-                if name.read().strip() != ENGINE or wanted not in map(socket_identity, listening_paths(pid)):
-                    continue
-            with open(f"/proc/{pid}/environ", encoding="utf-8", errors="surrogateescape") as file:
-                return dict(line.split("=", 1) for line in file.read().split("\0") if "=" in line)
-        except OSError:
-            continue
-    return {}
+    try:
+        with open(f"/proc/{listener(engine, PROGRAM)}/environ", encoding="utf-8", errors="surrogateescape") as file:
+            return dict(line.split("=", 1) for line in file.read().split("\0") if "=" in line)
+    except OSError:
+        return {}

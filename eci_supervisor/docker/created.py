@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 import trio
 
 from eci_supervisor.docker.decision import Refused
+from eci_supervisor.docker.engine import PROGRAM
 from eci_supervisor.docker.right import refused_at_create
 from eci_supervisor.docker.strict_json import Json
-from eci_supervisor.linux.listening import socket_identity
+from eci_supervisor.linux.listening import listener, listening_paths, socket_identity
 from eci_supervisor.linux.paths import StateDir
 from eci_supervisor.model.settings import Policy
 from eci_supervisor.oci.refusal import PolicyRefused
@@ -46,7 +47,8 @@ class CreatedWithSocket:
         raise Refused(502, "socket.gone", f"enhanced container isolation: docker socket: {sources[0]} could not be looked at in time")
 
     def _refusal(self, image: str, sources: tuple[str, ...]) -> PolicyRefused | None:
+        if not (named := {found for found in map(socket_identity, sources) if found}):
+            return None
         policy = self._policy()
-        engine = socket_identity(policy.socket.engine)
-        wanted = engine is not None and engine in map(socket_identity, sources)
-        return refused_at_create(image, policy, self._state_dir) if wanted else None
+        engines = (policy.socket.engine, *listening_paths(listener(policy.socket.engine, PROGRAM)))
+        return refused_at_create(image, policy, self._state_dir) if named & {*map(socket_identity, engines)} else None

@@ -14,6 +14,7 @@ import h11
 
 MAX_ANSWER_BYTES: Final = 32 << 20
 DEADLINE_S: Final = 10.0
+PROGRAM: Final = "dockerd"
 
 
 class EngineError(RuntimeError):

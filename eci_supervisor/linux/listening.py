@@ -33,3 +33,13 @@ def listening_paths(pid: int) -> tuple[str, ...]:
     found = [(words[3], " ".join(words[6:]).split(None, 1)) for words in lines if len(words) > 6]
     return tuple(dict.fromkeys(rest[1] for flags, rest in found if int(flags, 16) & _ACCEPTING and len(rest) == 2
                                and rest[1].startswith("/") and f"socket:[{rest[0]}]" in held))  # fmt: skip
+
+
+def listener(path: str, program: str) -> int:
+    """The process of that name which listens on a socket, though somebody else may have made it; 0 if there is none."""
+    wanted = socket_identity(path)
+    for pid in map(int, filter(str.isdecimal, os.listdir("/proc") if wanted else ())):
+        with suppress(OSError), open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as name:
+            if name.read().strip() == program and wanted in map(socket_identity, listening_paths(pid)):
+                return pid
+    return 0
