@@ -92,8 +92,8 @@ static void answer(struct action *action, int error, struct reply *reply)
 	if (action->given || eci_answer(action->caller->notify, action->caller->id, -error) != -ENOENT)
 		return;
 	reply->flags |= REPLY_UNDONE;
-	if (action->attached)
-		eci_in_child(undo, action, false);
+	if (action->attached && eci_in_child(undo, action, false) == 0)
+		reply->mount_id = 0;
 }
 
 /* A new mount of a file system that a rule has judged: of the copies. We stand on our procfs: what is held is there by its number, the target

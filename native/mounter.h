@@ -113,7 +113,7 @@ struct record {
 struct reply {
 	int32_t error;			/* 0 or -errno */
 	uint32_t flags, uid, pid;	/* of the caller: host ids */
-	uint64_t mount_id;		/* of what a mount has made, also if the same call did so before; or 0 */
+	uint64_t mount_id;		/* of what a mount has made and stands, also if the same call did so before; or 0 */
 	char what[48];			/* what the error is about */
 };
 _Static_assert(sizeof(struct request) == 64 && sizeof(struct record) == 12 && sizeof(struct reply) == 72, "mounts/wire.py");

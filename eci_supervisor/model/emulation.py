@@ -33,7 +33,7 @@ class Outcome:
 
     errno: 0 or positive, as it was answered; not_tree: the target is no tree of ours, and nothing was answered; undone: the caller was
     gone before the answer: a new tree was detached again, what cannot be undone stands; uid: the caller's, None where it was gone;
-    made: of a mount, its id; denied: a rule said so, and nothing was done.
+    made: of a mount that stands, its id; denied: a rule said so, and nothing was done.
     """
 
     errno: int

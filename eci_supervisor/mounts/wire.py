@@ -86,7 +86,7 @@ class WireError(ValueError):
 class Reply:
     """error: 0 or an errno; what: what the error is about; uid, pid: the caller's host ids, 0 if it was gone before they were read.
 
-    mount_id: of the mount that was made, by this call or the one it repeats.
+    mount_id: of the mount that was made, by this call or the one it repeats, and stands.
     """
 
     error: int

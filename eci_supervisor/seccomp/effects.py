@@ -125,7 +125,7 @@ class Effects:
         elif not outcome.undone:
             self._tell(call, Done.DENIED if outcome.denied else Done.EMULATED, outcome.errno, outcome.pid or None, outcome.uid)
         if repeat and outcome.errno == 0 and not outcome.not_tree:
-            self._remember(repeat, verdict.effect, outcome, again, after)
+            self._remember(repeat, verdict.effect, outcome, after)
 
     async def _outcome(self, verdict: Emulate | Judged, caller: Caller) -> Outcome:
         match verdict:
@@ -134,9 +134,9 @@ class Effects:
             case Judged():
                 return await self._mounter.emulate_judged(verdict, caller, partial(judge, verdict, self._listed()))
 
-    def _remember(self, repeat: Repeat, effect: Effect, outcome: Outcome, again: int, after: int) -> None:
+    def _remember(self, repeat: Repeat, effect: Effect, outcome: Outcome, after: int) -> None:
         """For the same call, should it come again. A tree whose caller was gone is detached, and made anew."""
-        if _once(effect) and outcome.made and (outcome.made == again or not outcome.undone):
+        if _once(effect) and outcome.made:
             self._kept.keep(repeat, Result(self._ring.last, outcome.made))
         elif outcome.undone and not isinstance(effect, REPEATABLE):
             self._kept.keep(repeat, Result(after))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import soak
 from tests.container.conftest import Launch
 from tests.support.bundle import bind
 from tests.support.driver import Container
@@ -13,8 +14,8 @@ from tests.support.rootfs import PROGRAMS, compile_program
 
 pytestmark = pytest.mark.requires("root", "busybox", "compiler", "runc", "crun", "seccomp_notify", "fuse")
 LONG = bool(os.environ.get("ECI_SOAK"))
-RACE_S = "60" if LONG else "10"
-STORM_ROUNDS = "10000" if LONG else "300"
+RACE_S = str(soak.RACE_S) if LONG else "4"
+STORM_ROUNDS = str(soak.ROUNDS) if LONG else "300"
 GONE_ROUNDS = "2000" if LONG else "100"
 
 

@@ -6,6 +6,7 @@ from errno import EINVAL, EIO, ENODEV, ENOENT, EPERM
 
 import pytest
 import trio
+import trio.testing
 
 from eci_supervisor.model.call_rules import CallRules, MountTypes
 from eci_supervisor.model.emulation import Caller, MounterGone, MounterStuck, Outcome
@@ -202,7 +203,8 @@ MADE = Outcome(0, made=5)
 
 @pytest.mark.parametrize(("first", "again"), [
     (MADE, 5),  # it was answered, or so SEND said
-    (Outcome(0, made=5, undone=True), 0),  # it is not there any more
+    (Outcome(0, undone=True), 0),  # it is not there any more
+    (Outcome(0, made=5, undone=True), 5),  # it could not be taken off again
     (Outcome(EINVAL, made=5), 0),
 ])  # fmt: skip
 def test_a_mount_that_comes_again_knows_what_was_made(scene: Callable[..., Scene], first: Outcome, again: int) -> None:
@@ -236,23 +238,31 @@ def test_a_second_sysfs_is_the_kernels_ebusy(scene: Callable[..., Scene]) -> Non
 
 def test_a_thread_waits_for_what_is_undone_of_its_call_before(scene: Callable[..., Scene]) -> None:
     """A call that C would have continued at once comes here meanwhile, and is continued after that; another thread's is not held back."""
-    seen = scene()
+    seen, entered, other = scene(), trio.Event(), trio.Event()
     order: list[str] = []
 
     async def slow(effect: Effect, caller: Caller) -> Outcome:
-        await trio.sleep(0.02)
+        entered.set()
+        await other.wait()
         order.append("undone")
         return Outcome(0, undone=True)
+
+    def continued(notification: int) -> bool:
+        order.append(f"continued {notification}")
+        if notification == 3:
+            other.set()
+        return True
 
     async def main() -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(seen.raw, call("mount.new_tree", PROC, 1))
-            await trio.sleep(0.005)
-            for number, tid in ((2, os.getpid()), (3, 1)):
-                nursery.start_soon(seen.raw, replace(call("mount.new", PROC, number), tid=tid))
+            await entered.wait()
+            nursery.start_soon(seen.raw, call("mount.new", PROC, 2))
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.start_soon(seen.raw, replace(call("mount.new", PROC, 3), tid=1))
 
     seen.mounts.emulate = slow  # type: ignore[method-assign] # one that takes its time
-    seen.answers.continue_ = lambda notification: not order.append(f"continued {notification}")  # type: ignore[func-returns-value,method-assign]
+    seen.answers.continue_ = continued  # type: ignore[method-assign]
     trio.run(main)
     assert order == ["continued 3", "undone", "continued 2"]
 
