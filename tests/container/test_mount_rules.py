@@ -101,6 +101,13 @@ def test_78_a_listed_volume_is_not_bound_again(listed: Container) -> None:
         "chroot /data/sub", "mount /deep /deep - bind -")
     assert [line for line in lines if not line.endswith(": EPERM")] == ["unshare: OK", "chdir: OK", "chroot: OK"]
     assert len(lines) == 27
+    nested = ("userns", "unshare mnt")
+    assert probed(listed, *nested, "mount /data /t/a - bind -", "mount / /t/a - bind+rec -", "mount /plain /t/a - bind -",
+                  "open-tree /data/sub", "umount /t/a") == [
+        "userns: OK", "unshare: OK", "mount: EPERM", "mount: EPERM", "mount: OK", "open-tree: EPERM", "umount: OK"]
+    assert probed(listed, "setuid 1000", "mount /plain /t/a - bind -", *nested, "mount /data /t/a - bind -",
+                  "mount /home /mnt - bind -") == [
+        "setuid: OK", "mount: EPERM", "userns: OK", "unshare: OK", "mount: EPERM", "mount: OK"]
     listed.sh("ln -s /plain /flips; ln -s /data /flips.other").ok()  # a name that flips, in memory and on disk: links that change places
     assert listed.exec("attack", "flip-place", "1", "/plain", "/data", "/flips", "/t/b").ok().lines == ["free, listed 0"]
 
