@@ -5,7 +5,7 @@ from bench.harness import Bench
 
 MODULES: tuple[str, ...] = (
     "notified_call", "flood", "untrapped", "docker_run", "commands", "creates", "virtual_node", "proc_mount", "ruled_mount", "supervisor",
-    "docker_socket",
+    "docker_socket", "image_check",
 )
 MACRO: tuple[str, ...] = ("readers",)
 
