@@ -17,9 +17,10 @@ def narrowed(route: Route, target: Target, parent: str) -> Target:
     filters = loads(target.value("filters").encode() or b"{}")
     if not isinstance(filters, dict):
         raise MalformedRequest("filters is no JSON object")
-    wanted = filters.get("label", {})
     own = f"{PARENT_LABEL}={parent}"
-    # Old clients write a list, newer ones an object whose values are true.
+    # Old clients write lists, newer ones objects whose values are true; the engine takes no mixture.
+    lists = any(isinstance(wanted, list) for wanted in filters.values())
+    wanted = filters.get("label", [] if lists else {})
     filters["label"] = [*wanted, own] if isinstance(wanted, list) else {**wanted, own: True} if isinstance(wanted, dict) else {own: True}
     others = tuple(pair for pair in target.query if pair[0] != "filters")
     return replace(target, query=(*others, ("filters", json.dumps(filters, separators=(",", ":")))))

@@ -136,7 +136,7 @@ def row(method: str, path: str) -> Route:
 
 
 @pytest.mark.parametrize(("filters", "label"), [
-    ("", {"eci.parent=p": True}), ('{"label":["a=b"]}', ["a=b", "eci.parent=p"]),
+    ("", {"eci.parent=p": True}), ('{"label":["a=b"]}', ["a=b", "eci.parent=p"]), ('{"status":["running"]}', ["eci.parent=p"]),
     ('{"label":{"a":true}}', {"a": True, "eci.parent=p": True})])  # fmt: skip
 def test_own_scope_narrows_lists(filters: str, label: object) -> None:
     found = find("GET", "/containers/json", 41, frozenset())
