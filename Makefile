@@ -2,7 +2,7 @@
 PYTHON ?= /usr/bin/python3
 PACKAGES = python3-venv python3-dev gcc libc6-dev pkg-config libfuse3-dev fuse3 libseccomp2 runc busybox-static
 TEST_PACKAGES = $(PACKAGES) crun docker.io docker-compose iptables gcc-multilib clang libclang-rt-14-dev lxcfs docker-registry openssl make git procps strace \
-  bubblewrap podman python3-psutil htop redis-tools
+  bubblewrap podman python3-psutil htop redis-tools socat
 
 export DEBIAN_FRONTEND = noninteractive
 
