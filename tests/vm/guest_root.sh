@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # The guest's init: the disk's Debian as root, cgroups in version 2 alone, and in it one command whose end ends the machine.
-export PATH=/bin:/usr/local/sbin:/usr/sbin:/sbin:/usr/bin
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 if [ -d /modules ]; then
 	/bin/busybox --install -s /bin
 	mount -t devtmpfs dev /dev
@@ -20,7 +20,7 @@ mount -t devpts devpts /dev/pts
 mount -t tmpfs tmpfs /dev/shm
 ip link set lo up
 hostname guest
-for module in overlay fuse tun veth; do /sbin/modprobe $module; done
+for module in overlay fuse tun veth loop nf_conntrack; do /sbin/modprobe $module; done
 mkdir /sys/fs/cgroup/init
 echo 1 >/sys/fs/cgroup/init/cgroup.procs
 for controller in $(cat /sys/fs/cgroup/cgroup.controllers); do echo +$controller >/sys/fs/cgroup/cgroup.subtree_control; done
