@@ -15,8 +15,13 @@ from eci_supervisor.settings.digests import Memory, Seen, fresh, from_bytes, goo
 from eci_supervisor.settings.images import Unreachable, familiar
 
 DOCKERS_KEY: Final = "https://index.docker.io/v1/"  # docker.io's, in docker's config.json
-REFUSALS: Final = (401, 403, 404)  # the registry's own no; anything else is a registry that cannot be asked
+NO_RIGHT: Final = (401, 403)
+CREDENTIALS: Final = "its credentials are those of eci.dockerSocket.digests.authFile"
 HOUR_S: Final = 3600
+
+
+class Closed(Unreachable):
+    """The registry's own no: what it said before does not stand in for it."""
 
 
 class Registry:
@@ -33,6 +38,8 @@ class Registry:
             return good(seen, self._rules, now)
         try:
             digest = self._ask(key)
+        except Closed:
+            raise
         except Unreachable as error:
             if not usable(seen, self._rules, now):
                 raise Unreachable(f"{error}, {_age(seen, now)}") from error
@@ -47,6 +54,8 @@ class Registry:
             return True
         try:
             found = self._ask(key)
+        except Closed:
+            raise
         except Unreachable as error:
             if not usable(seen, self._rules, now):
                 raise Unreachable(f"{error}, {_age(seen, now)}") from error
@@ -62,11 +71,14 @@ class Registry:
             answer = self._engine.distribution(familiar(reference), credentials(self._rules.auth_file, registry))
         except EngineError as error:
             raise Unreachable(str(error)) from error
-        if answer.status in REFUSALS:
+        if answer.status == 404:
             return ""
+        if answer.status in NO_RIGHT:
+            raise Closed(f"the registry {registry} does not say ({answer.message or answer.status}); {CREDENTIALS}")
         descriptor = answer.body.get("Descriptor") if isinstance(answer.body, dict) else None
         if answer.status != 200 or not isinstance(descriptor, dict):
-            raise Unreachable(f"the registry {registry} cannot be reached ({answer.message or answer.status})")
+            asks = f"; {CREDENTIALS}" if "auth" in answer.message else ""  # 500, and the client library's own words
+            raise Unreachable(f"the registry {registry} cannot be reached ({answer.message or answer.status}){asks}")
         return str(descriptor.get("digest", ""))
 
     def _memory(self) -> Memory:
