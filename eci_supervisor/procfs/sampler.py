@@ -80,8 +80,8 @@ class Sampler:
 
     def sample(self) -> Sample:
         """The live sample, or a new one where its life is over."""
-        # An answer may have reached the kernel a tick late. Half a tick of the one and a half is for rounding.
-        shown_until_ns = int(self.shown_until_s() * 1e9) + KERNEL_TICK_NS
+        # An answer may have reached the kernel a tick late, half a tick is for rounding, and the clock may lag a tick behind the count.
+        shown_until_ns = int(self.shown_until_s() * 1e9) + 2 * KERNEL_TICK_NS
         if time.clock_gettime_ns(TICK_CLOCK) >= max(self._live.end_ns, shown_until_ns):
             self._live = self._take()
             self.on_new()
@@ -100,8 +100,9 @@ class Sampler:
         btime = (time.time_ns() - boot_ns - self._boot_offset_ns) // SECOND_NS
         if abs(btime - self._btime) > 1:  # two clocks read one after the other: it must not tremble between two seconds
             self._btime = btime
-        ticks_ns = time.clock_gettime_ns(TICK_CLOCK)
-        return Sample(ticks_ns + LIFE_NS // KERNEL_TICK_NS * KERNEL_TICK_NS, boot_ns, age_ns, self._btime, self)
+        # Before there is a container nothing may be kept by the kernel: its nodes are looked up then, and read when it starts.
+        life_ns = LIFE_NS // KERNEL_TICK_NS * KERNEL_TICK_NS if self._start_ns is not None else 0
+        return Sample(time.clock_gettime_ns(TICK_CLOCK) + life_ns, boot_ns, age_ns, self._btime, self)
 
     # What a sample asks for. Each leaves the last values where there are no new ones.
 
