@@ -5,6 +5,7 @@
  * that succeeds went through none. On ENOENT, and on EACCES (its own /proc/N/fd may be closed to everybody else), the path is walked
  * component by component. A container has no procfs of our own pid namespace: create refuses the host's, and binds that carry one.
  */
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -209,6 +210,8 @@ int eci_walk(struct caller *caller, const char *path, bool follow_last)
 /* From the directory that the caller has under `number`, below 0 from where it stands; an empty path: what it has there. */
 int eci_walk_from(struct caller *caller, int number, const char *path, bool follow)
 {
+	if (number >= 0 && !(caller->caps & 1ULL << CAP_SYS_ADMIN))
+		return -EPERM;	/* all calls that name a directory so ask for it first */
 	if (number >= 0 && (caller->own_fd < 0 || caller->own_nr != number || !caller->own_thread)) {
 		caller->own_nr = number;
 		caller->own_thread = true;

@@ -64,7 +64,7 @@ def judged(engine: Engine, image: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize(("repository", "says"), [
     *((name, f"the registry {ODD} cannot be reached") for name in ("loop", "away", "garbage", "endless", "broken")),
-    ("wrong", "local digest none"), ("token", "local digest none"),
+    ("wrong", "local digest none"), ("token", "eci.dockerSocket.digests.authFile"),
 ])  # fmt: skip
 def test_what_leads_astray(engine: Engine, odd: None, listed: Callable[..., None], repository: str, says: str) -> None:
     listed(f"{ODD}/{repository}/x:1")
