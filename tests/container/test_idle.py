@@ -7,7 +7,7 @@ from tests.support.driver import Container
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.requires("root", "busybox", "compiler", "runc", "crun", "seccomp_notify", "fuse")
-IDLE_KIB = 6 << 10  # as bench/micro/supervisor.py has it
+IDLE_KIB = 6656  # the bench's 6 MiB, and what a server that has served hundreds before has changed of its own
 PAGES_KIB = 512  # at least what a few calls of each kind take for the time being
 
 

@@ -53,6 +53,7 @@ def test_56_a_hundred_readers_are_cheap(tmp_path: Path) -> None:
     """Each asks for itself when a sample is over; all but one are answered without Python."""
     program = compile_program(PROGRAMS / "readers.c", tmp_path / "readers")
     with served(tmp_path) as view:
+        view.ask(f"attach {os.getpid()}")
         command = [str(program), "100", "1", str(view.proc("meminfo"))]
         assert any(share([view.process.pid], lambda: subprocess.run(command, check=True)) < 0.05 for _ in range(2))
 
