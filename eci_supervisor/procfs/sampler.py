@@ -100,9 +100,8 @@ class Sampler:
         btime = (time.time_ns() - boot_ns - self._boot_offset_ns) // SECOND_NS
         if abs(btime - self._btime) > 1:  # two clocks read one after the other: it must not tremble between two seconds
             self._btime = btime
-        # Before there is a container nothing may be kept by the kernel: its nodes are looked up then, and read when it starts.
-        life_ns = LIFE_NS // KERNEL_TICK_NS * KERNEL_TICK_NS if self._start_ns is not None else 0
-        return Sample(time.clock_gettime_ns(TICK_CLOCK) + life_ns, boot_ns, age_ns, self._btime, self)
+        ticks_ns = time.clock_gettime_ns(TICK_CLOCK)
+        return Sample(ticks_ns + LIFE_NS // KERNEL_TICK_NS * KERNEL_TICK_NS, boot_ns, age_ns, self._btime, self)
 
     # What a sample asks for. Each leaves the last values where there are no new ones.
 
@@ -192,7 +191,10 @@ def remaining_s(sample: Sample) -> float:
 
     Longer, and a file would still tell the old sample when sysinfo(2), or another file, tells the new one; shorter, and each of a hundred
     readers would ask all the time in between. The kernel begins to count with the tick that it is in, and rounds up.
+    Nothing may be kept of before there is a container: its nodes are looked up then, and read when it starts.
     """
+    if sample.uptime_ns == 0:
+        return 0.0
     ticks_ns = time.clock_gettime_ns(TICK_CLOCK)
     if time.monotonic_ns() + SOON_NS >= ticks_ns + KERNEL_TICK_NS:
         ticks_ns += KERNEL_TICK_NS
