@@ -11,9 +11,8 @@ from pathlib import Path
 
 from bench.containers import state_directory
 from bench.harness import UnavailableError
-from tests.support.engine import Engine
+from tests.support.engine import Engine, running
 from tests.support.gateway import Gateway, served
-from tests.support.rootfs import make_root
 from tests.support.waiting import wait_until
 
 
@@ -27,21 +26,13 @@ class Sockets:
 
 
 @contextmanager
-def engine() -> Iterator[Engine]:
-    """On a tmpfs, so that no disk is measured. Raises UnavailableError."""
+def engine(runtime: str = "eci-runc", place: str = "/dev/shm") -> Iterator[Engine]:
+    """On a tmpfs, so that no disk is measured, unless `place` is elsewhere. Raises UnavailableError."""
     if shutil.which("dockerd") is None:
         raise UnavailableError("dockerd is not installed")
-    with state_directory() as state, tempfile.TemporaryDirectory(prefix="eci-bench-", dir="/dev/shm") as name:
-        directory = Path(name)
-        directory.chmod(0o711)
-        one = Engine(directory, "eci-runc", (f"--state-dir={state}", f"--audit-dir={directory}/audit",
-                                             f"--settings={directory}/admin-settings.json"))
-        one.start()
-        try:
-            one.import_image(make_root(directory / "image"), "box", 'CMD ["sh"]', "ENV PATH=/bin")
-            yield one
-        finally:
-            one.close()
+    with state_directory() as state, tempfile.TemporaryDirectory(prefix="eci-bench-", dir=place) as name, \
+            running(Path(name), state, runtime) as one:
+        yield one
 
 
 @contextmanager

@@ -19,7 +19,9 @@ import trio
 from bench.build import built
 from bench.harness import P50, Bench, Round, UnavailableError, Variant, ratio
 from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.model.call_rules import NO_RULES, CallRules
 from eci_supervisor.model.event import Event
+from eci_supervisor.model.listed import NOTHING_LISTED, Listed
 from eci_supervisor.model.tree import Cover, Entry, TreeKind, TreePlan
 from eci_supervisor.mounts.mounter import Mounter
 from eci_supervisor.seccomp.effects import Effects
@@ -121,11 +123,11 @@ Serving = Callable[[Loop, OwnedFd], AbstractContextManager[None]]
 
 
 @contextmanager
-def by_supervisor(loop: Loop, listener: OwnedFd) -> Iterator[None]:
-    """What a supervisor does, in its loop."""
+def by_supervisor(loop: Loop, listener: OwnedFd, rules: CallRules = NO_RULES, listed: Listed = NOTHING_LISTED) -> Iterator[None]:
+    """What a supervisor with these rules does, in its loop."""
     ring = EventRing()
-    thread, events = ServingThread(listener, ring, lane=loop.mounter.lane.fileno()), list[Event]()
-    effects = Effects(loop.mounter, ring, events.append, container="bench", root="")
+    thread, events = ServingThread(listener, ring, calls=rules, lane=loop.mounter.lane.fileno()), list[Event]()
+    effects = Effects(loop.mounter, ring, events.append, container="bench", root="", calls=rules, listed=lambda: listed)
     served = threading.Thread(target=lambda: trio.from_thread.run(thread.run, effects.on(thread), trio_token=loop.token))
     served.start()
     yield

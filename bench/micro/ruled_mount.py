@@ -5,21 +5,13 @@ tmpfs under a rule for types takes the same two steps without a look. A plain bi
 Umounts are not counted.
 """
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
-import trio
-
 from bench.harness import Bench, Round, UnavailableError, Variant
-from bench.micro.proc_mount import CLONE_NEWNS, MS_BIND, Loop, timed
-from eci_supervisor.linux.fds import OwnedFd
+from bench.micro.proc_mount import CLONE_NEWNS, MS_BIND, Loop, by_supervisor, timed
 from eci_supervisor.model.call_rules import NO_RULES, CallRules, MountTypes
-from eci_supervisor.model.event import Event
 from eci_supervisor.model.listed import Listed
-from eci_supervisor.seccomp.effects import Effects
-from eci_supervisor.seccomp.ring import EventRing
-from eci_supervisor.seccomp.serve import ServingThread
 from tests.kernel.contained import MS_REC, Task, unshare
 
 SOURCES, TYPES = CallRules(mount_sources=("/srv",)), CallRules(mount_types=MountTypes(types=("ramfs",)))
@@ -38,19 +30,6 @@ def tmpfs(count: int, flags: int) -> list[float]:
 
 
 @contextmanager
-def served(loop: Loop, listener: OwnedFd, rules: CallRules) -> Iterator[None]:
-    """What a supervisor with these rules does, in the loop."""
-    ring = EventRing()
-    thread, events = ServingThread(listener, ring, calls=rules, lane=loop.mounter.lane.fileno()), list[Event]()
-    effects = Effects(loop.mounter, ring, events.append, container="bench", root="", calls=rules, listed=lambda: LISTED)
-    serving = threading.Thread(target=lambda: trio.from_thread.run(thread.run, effects.on(thread), trio_token=loop.token))
-    serving.start()
-    yield
-    serving.join()  # the caller has ended, so the listener hung up
-    ring.close()
-
-
-@contextmanager
 def mounting(body: Callable[[int, int], list[float]], flags: int, rules: CallRules) -> Iterator[Round]:
     if os.geteuid() != 0:
         raise UnavailableError("not root")
@@ -58,7 +37,7 @@ def mounting(body: Callable[[int, int], list[float]], flags: int, rules: CallRul
     def once() -> Sequence[float]:
         task: Task = loop.container.start(body, COUNT, flags, notified=("mount",))
         assert task.listener is not None
-        with task, served(loop, task.listener, rules):
+        with task, by_supervisor(loop, task.listener, rules, LISTED):
             task.go()
             taken: list[float] = task.result()
         return taken

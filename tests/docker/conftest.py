@@ -10,9 +10,8 @@ import pytest
 
 from tests.support import docker_client, host
 from tests.support.driver import REPOSITORY
-from tests.support.engine import Engine
+from tests.support.engine import Engine, running
 from tests.support.gateway import Gateway, served
-from tests.support.rootfs import make_root
 from tests.support.waiting import wait_gone, wait_until
 
 PLAIN = bool(os.environ.get("ECI_TEST_PLAIN"))
@@ -24,15 +23,10 @@ BEFORE = frozenset(process.pid for process in host.processes(programs=OUR_PROGRA
 @pytest.fixture(scope="session")
 def daemon() -> Iterator[Engine]:
     directory = Path(tempfile.mkdtemp(prefix="eci-", dir="/tmp"))
-    directory.chmod(0o711)
-    engine = Engine(directory, "runc" if PLAIN else "eci-runc", (f"--state-dir={directory}/s", f"--audit-dir={directory}/audit",
-                                                                         f"--settings={directory}/admin-settings.json"))
-    engine.start()
     try:
-        engine.import_image(make_root(directory / "image"), "box", 'CMD ["sh"]', "ENV PATH=/bin")
-        yield engine
+        with running(directory, directory / "s", "runc" if PLAIN else "eci-runc") as engine:
+            yield engine
     finally:
-        engine.close()
         server = host.listener_of(directory / "s/fork.sock")
         if server is not None:
             os.kill(server, signal.SIGTERM)

@@ -5,11 +5,14 @@ import signal
 import subprocess
 import tarfile
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.support.driver import ECI, ECI_RUNC, Result
 from tests.support.host import mountinfo
+from tests.support.rootfs import make_root
 from tests.support.waiting import SLOWNESS, wait_gone, wait_until
 
 COMMAND_S = 60.0 * SLOWNESS
@@ -167,3 +170,17 @@ class Engine:
             file.flush()
             options = [word for change in changes for word in ("--change", change)]
             self.docker("import", *options, file.name, name).ok()
+
+
+@contextmanager
+def running(directory: Path, state: Path, runtime: str = "eci-runc") -> Iterator[Engine]:
+    """An engine in `directory` that has the image box, made of busybox; closed at the end. `state`: of eci-runc."""
+    directory.chmod(0o711)
+    engine = Engine(directory, runtime, (f"--state-dir={state}", f"--audit-dir={directory}/audit",
+                                         f"--settings={directory}/admin-settings.json"))
+    engine.start()
+    try:
+        engine.import_image(make_root(directory / "image"), "box", 'CMD ["sh"]', "ENV PATH=/bin")
+        yield engine
+    finally:
+        engine.close()
