@@ -4,6 +4,7 @@
  */
 #include <linux/kcmp.h>
 #include <linux/seccomp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -21,17 +22,19 @@ static struct { int context, tree; uint64_t attributes; } lost;
 
 /* ---- binds, clones, moves ---- */
 
-/* A clone, detached; a recursive one where a plain one is EINVAL, above locked mounts. What comes of a plain one the kernel will say, unless
- * a rule has looked at what is held: -1. Then it goes when the child ends, later than its other descriptors: the kernel waits for a grace
- * period, and the caller need not. */
-static int clone_of(int source, bool recursive, bool held)
+/* A clone, detached; a recursive one where a plain one is EINVAL, above locked mounts. -EAGAIN: mounts have come or gone since a rule looked at
+ * their table. What comes of a plain one the kernel will say, unless a rule has looked at what is held: -1. Then it goes when the child ends,
+ * later than its other descriptors: the kernel waits for a grace period, and the caller need not. */
+static int clone_of(const struct request *request, int source, bool recursive)
 {
 	const unsigned int how = AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
 	cleanup_fd int plain = recursive ? -1 : open_tree(source, "", how);
 
-	if (plain < 0 && (recursive || errno == EINVAL))
-		return result(open_tree(source, "", how | AT_RECURSIVE));
-	return plain < 0 ? -errno : held ? steal_fd(&plain) : (dup3(plain, HELD_LAST + 1, O_CLOEXEC), -1);
+	if (plain < 0 && (recursive || (errno == EINVAL && !request->clear))) {
+		plain = open_tree(source, "", how | AT_RECURSIVE);
+		return plain < 0 ? -errno : request->held && poll(&(struct pollfd){ HELD, POLLPRI, 0 }, 1, 0) ? -EAGAIN : steal_fd(&plain);
+	}
+	return plain < 0 ? -errno : request->held ? steal_fd(&plain) : (dup3(plain, HELD_LAST + 1, O_CLOEXEC), -1);
 }
 
 /* The clone of what `path` names, made once: the walk to a target may have to start again. The child's own descriptor of it. What is to be
@@ -47,16 +50,16 @@ static int clone_source(struct action *action, const char *path, bool follow, bo
 	if (ret >= 0 && action->op == OP_MOVE)
 		return steal_fd(&source);
 	if (ret >= 0)
-		ret = tree = clone_of(source, recursive, action->caller->held);
+		ret = tree = clone_of(action->request, source, recursive);
 	if (ret >= 0)
 		ret = action->tree = eci_ask(action->caller, tree);
 	return ret < 0 ? ret : steal_fd(&tree);
 }
 
-/* What fails before the copy is there is the kernel's to say. */
+/* What fails before the copy is there is the kernel's to say; where a rule looks, it looks again. */
 static int handed_back(struct action *action, int ret)
 {
-	if (ret <= -WANT_OWN_FD || ret == -EIO || action->caller->held)
+	if (ret <= -WANT_OWN_FD || ret == -EIO || (action->caller->held && ret != -EAGAIN))
 		return ret;
 	action->not_tree = true;
 	return 0;
@@ -115,23 +118,27 @@ int eci_open_tree(void *opaque)
 
 /* ---- descriptors of the caller ---- */
 
-static bool is_context(int proc, const char *link)
+/* Whether a link of procfs leads to what is asked for: a context, or /dev/fuse for a mount of a new file system. */
+static bool is_it(const struct action *action, const char *link)
 {
 	char text[32] = "";
+	struct statx st = { .stx_mode = 0 };
 
-	return readlinkat(proc, link, text, sizeof(text) - 1) > 0 && !strcmp(text, "anon_inode:[fscontext]");
+	if (action->op == OP_MOUNT_NEW && statx(eci.proc, link, AT_STATX_DONT_SYNC, STATX_TYPE, &st) == 0)
+		return S_ISCHR(st.stx_mode) && st.stx_rdev_major == 10 && st.stx_rdev_minor == 229;
+	return readlinkat(eci.proc, link, text, sizeof(text) - 1) > 0 && !strcmp(text, "anon_inode:[fscontext]");
 }
 
-/* The context that the calling thread has under the request's number, as a descriptor of ours; in a child that is still the mounter.
- * -EBADF, -EINVAL as the kernel's. Looked at before it is taken: closing some other file may wait for a server of the container. */
-int eci_take_context(const struct action *action)
+/* What the calling thread has under the request's number, as a descriptor of ours; in a child that is still the mounter. -EBADF, -EINVAL as
+ * the kernel's. Looked at before it is taken: closing some other file may wait for a server of the container. */
+int eci_take(const struct action *action)
 {
 	const struct caller *caller = action->caller;
 	cleanup_fd int context = -1, pidfd = -1;
 	char link[40];
 
 	snprintf(link, sizeof(link), "%u/fd/%d", caller->tid, action->request->fd);
-	if (!is_context(eci.proc, link))
+	if (!is_it(action, link))
 		return faccessat(eci.proc, link, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? -EBADF : -EINVAL;
 	pidfd = (int)syscall(SYS_pidfd_open, caller->tid, THREAD);
 	if (pidfd < 0 && (caller->tid == caller->tgid_in[0] ||
@@ -141,7 +148,7 @@ int eci_take_context(const struct action *action)
 	if (context < 0 || eci_id_valid(caller->notify, caller->id) < 0)
 		return -EIO;
 	snprintf(link, sizeof(link), "self/fd/%d", context);
-	return is_context(eci.proc, link) ? steal_fd(&context) : -EINVAL;
+	return is_it(action, link) ? steal_fd(&context) : -EINVAL;
 }
 
 /* ---- fsopen and fsmount of procfs and sysfs ---- */
@@ -161,7 +168,7 @@ int eci_fsopen(struct action *action)
 static int look_at_context(void *opaque)
 {
 	struct action *action = opaque;
-	int ret = action->context = eci_take_context(action);
+	int ret = action->context = eci_take(action);
 
 	if (ret == -EIO)
 		return ret;

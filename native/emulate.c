@@ -97,27 +97,31 @@ static void answer(struct action *action, int error, struct reply *reply)
 }
 
 /* A new mount of a file system that a rule has judged: of the copies. We stand on our procfs: what is held is there by its number, the target
- * and what the options name, layers of an overlay say. */
+ * and what the options name, layers of an overlay say. A device of the caller's is HELD itself. */
 static int mount_new(void *opaque)
 {
 	struct action *action = opaque;
-	int ret = eci_become(action->caller);
+	int ret = action->context = action->request->fd < 0 ? -1 : eci_take(action);
 
-	if (ret == 0)
-		ret = eci_ask(action->caller, -1);
-	return ret < 0 ? ret : fchdir(eci.proc) < 0 ? -errno : result(mount(action->strings[1][0], action->strings[0][0], action->strings[1][1],
+	if ((action->request->fd >= 0 && (ret < 0 || dup3(ret, HELD, O_CLOEXEC) < 0)) || (ret = eci_become(action->caller)) < 0 ||
+	    (ret = eci_ask(action->caller, -1)) < 0)
+		return ret == -EBADF ? -EINVAL : ret;
+	return fchdir(eci.proc) < 0 ? -errno : result(mount(action->strings[1][0], action->strings[0][0], action->strings[1][1],
 									     (unsigned long)action->request->flags, action->strings[0][1]));
 }
 
-static int held[RECORDS_MAX];	/* as the mounter has them */
+static int held[RECORDS_MAX] = { -1 };	/* as the mounter has them; first the mount table of the caller's namespace, all of it */
 
 /* What the records lead to, for a rule to look at before anything is done. Cannot hurt the host: descriptors of ours, no more. */
 static int resolve(void *opaque)
 {
 	struct action *action = opaque;
 	struct caller *caller = action->caller;
-	int ret = eci_become(caller);
+	int ret;
 
+	if (held[0] < 0 && (setns(caller->ns[NS_MNT], CLONE_NEWNS) < 0 || (held[0] = openat(eci.proc, "self/mountinfo", O_CLOEXEC)) < 0))
+		return -errno;
+	ret = eci_become(caller);
 	for (int i = action->resolved + 1; i < (int)action->count && ret >= 0; i = action->resolved + 1) {
 		cleanup_fd int at = eci_walk_from(caller, (int)(action->what[i] / OF_CALLER) - 1, action->strings[i][0], action->what[i] & FOLLOW);
 
@@ -210,7 +214,7 @@ void eci_emulate(const struct request *request, int notify, const uint32_t *what
 	else
 		answer(&action, ret < 0 ? ret : 0, reply);
 	close_range(HELD, HELD_LAST, 0);
-	for (int i = 1; i <= action.resolved; eci_close(&held[i++]))
+	for (int i = 0; i <= action.resolved; eci_close(&held[i++]))
 		if (action.not_tree)
 			dup3(held[i], HELD + i, O_CLOEXEC);
 	eci_close(&action.tree);

@@ -92,7 +92,7 @@ enum tree_kind { TREE_PROC, TREE_SYSFS, TREES };
 enum cover { COVER_READONLY = 1, COVER_NODE, COVER_MASK, COVER_SELF, COVER_TUNABLE };
 enum operation { OP_MOUNT_TREE = 1, OP_REMOUNT_BIND, OP_REMOUNT_SUPERBLOCK, OP_UMOUNT_TREE, OP_BIND, OP_OPEN_TREE, OP_SET_ATTRIBUTES,
 		 OP_RECONFIGURE, OP_FSOPEN, OP_FSMOUNT, OP_MOUNT_NEW, OP_RESOLVE, OP_MOVE, OP_MAKE_NODE, OPERATIONS };
-/* Where OP_RESOLVE puts what the records 1, 2 ... lead to, until the next request but the one for the same call. */
+/* Where OP_RESOLVE puts the mount table, and what the records 1, 2 ... lead to, until the next request but the one for the same call. */
 enum { HELD = 512, HELD_LAST = HELD + 399, FOLLOW = 1, OF_CALLER = 2 /* times a descriptor of its, from 1 on */ };
 enum { REPLY_NOT_TREE = 1, REPLY_UNDONE = 2 };
 
@@ -102,7 +102,8 @@ struct request {
 	uint32_t pid, count;
 	int32_t fd;			/* of the caller: a context, or the directory of a path; below 0: none */
 	uint32_t held;			/* paths are numbers of what is held, nothing is handed back; above 1: 1 + errno, the answer */
-	uint64_t set, clear, propagation;	/* struct mount_attr; fsmount(2) has a set; of a mount it is what the same call made before */
+	uint64_t set, clear, propagation;	/* struct mount_attr; fsmount(2) has a set; of a mount it is what the same call made before, and
+					 * clear that a copy is of one mount alone */
 };
 
 /* Followed by both strings, each with its NUL, which the lengths count. `what` is an enum cover or an enum operation. */
@@ -168,7 +169,7 @@ struct action {
 	size_t count;
 	int tree;		/* detached, or why there is none */
 	int out;		/* what the caller is given */
-	int context;		/* its own, of fsmount(2) */
+	int context;		/* its own, of fsmount(2); a file that options name */
 	unsigned int networks;	/* how many others the walk has been tried from */
 	int resolved;		/* records of OP_RESOLVE */
 	bool attached, not_tree, given;
@@ -208,14 +209,14 @@ int eci_walk(struct caller *caller, const char *path, bool follow);
 int eci_walk_from(struct caller *caller, int number, const char *path, bool follow);
 int eci_place(int fd, struct place *place);
 
-/* existing.c, copies.c, for children: 0 or -errno, or nothing was done and it is no tree; take_context, kind: what they are called for */
+/* existing.c, copies.c, for children: 0 or -errno, or nothing was done and it is no tree; take, kind: what they are called for */
 int eci_act_on_tree(void *action);
 int eci_reconfigure(void *action);
 void eci_reconcile(int tree, bool was_read_only);
 enum tree_kind eci_kind(int mount);
 int eci_bind(void *action);
 int eci_open_tree(void *action);
-int eci_take_context(const struct action *action);
+int eci_take(const struct action *action);
 int eci_fsopen(struct action *action);
 int eci_fsmount(struct action *action);
 int eci_give(struct action *action);

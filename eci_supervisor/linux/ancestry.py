@@ -31,7 +31,7 @@ def chain(fd: OwnedFd, root: OwnedFd) -> tuple[Identity, ...]:
 
 
 def _upwards(fd: OwnedFd, root: OwnedFd) -> Iterator[Identity]:
-    mount, at = _mount(fd), OwnedFd(os.dup(fd.fileno()))
+    mount, at = mount_number(fd), OwnedFd(os.dup(fd.fileno()))
     while True:
         try:
             status = os.stat(at.fileno())
@@ -45,24 +45,30 @@ def _upwards(fd: OwnedFd, root: OwnedFd) -> Iterator[Identity]:
         above = OwnedFd(os.open("..", os.O_PATH, dir_fd=at.fileno())) if is_directory else _directory(at, root, here)
         at.close()
         at = above
-        found = os.stat(at.fileno()) if _mount(at) == mount else None
+        found = os.stat(at.fileno()) if mount_number(at) == mount else None
         if found is None or (found.st_dev, found.st_ino) == here:
             at.close()
             return
 
 
-def _mount(fd: OwnedFd) -> bytes:
-    """The number of the mount that an fd is on."""
+def mount_number(fd: OwnedFd) -> int:
+    """The number of the mount that an fd is on, as mountinfo has it."""
     with open(f"/proc/self/fdinfo/{fd.fileno()}", "rb") as file:
-        return next(line for line in file if line.startswith(b"mnt_id:"))
+        return next(int(line.removeprefix(b"mnt_id:")) for line in file if line.startswith(b"mnt_id:"))
+
+
+def top(root: OwnedFd) -> OwnedFd:
+    """The root of the mount namespace that a process with this root is in."""
+    return OwnedFd(os.open(UP, os.O_PATH, dir_fd=root.fileno()))
 
 
 def _directory(fd: OwnedFd, root: OwnedFd, identity: Identity) -> OwnedFd:
     """The directory that a file is in."""
     above, _, name = os.readlink(f"/proc/self/fd/{fd.fileno()}".encode()).rpartition(b"/")
     try:
-        with OwnedFd(os.open(UP, os.O_PATH, dir_fd=root.fileno())) as top:
-            directory = openat2(top.fileno(), above.strip(b"/") or b".", os.O_PATH | os.O_DIRECTORY, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH)
+        with top(root) as namespace:
+            inside = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH
+            directory = openat2(namespace.fileno(), above.strip(b"/") or b".", os.O_PATH | os.O_DIRECTORY, inside)
         found = os.stat(name, dir_fd=directory.fileno(), follow_symlinks=False)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise UnknownAncestryError(f"{name!r} is not where it was") from error

@@ -3,18 +3,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 Identity = tuple[int, int]  # st_dev, st_ino
+Device = tuple[int, int]  # major and minor, as mountinfo has them
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """sources: not to be bound, nor what is below them; above: what shows one of those somewhere below it; targets: not to be mounted on.
+    """sources: not to be bound, nor what is below them; above: directories of the host that show one somewhere below; targets: not to be
+    mounted on; devices: the file systems that sources are on.
 
-    A volume that is a part of a listed directory is among the sources itself: inside, nothing is above the root of its mount.
+    A volume that is a part of a listed directory, or has one in it, is among the sources itself: inside, nothing is above the root of
+    its mount.
     """
 
     sources: frozenset[Identity] = frozenset()
     above: frozenset[Identity] = frozenset()
     targets: frozenset[Identity] = frozenset()
+    devices: frozenset[Device] = frozenset()
 
 
 NOTHING_LISTED = Listed()

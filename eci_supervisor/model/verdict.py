@@ -122,13 +122,17 @@ class Fsmount:
 
 @dataclass(frozen=True, slots=True)
 class MountNew:
-    """mount(2) of a new file system with these copies, all of them. The target is what is held of it, by its path for options."""
+    """mount(2) of a new file system with these copies, all of them. The target is what is held of it, by its path for options.
+
+    device: the caller's descriptor of /dev/fuse that the options name as held.DEVICE, -1 for none.
+    """
 
     target: bytes
     flags: int
     options: bytes
     source: bytes
     fstype: bytes
+    device: int = -1
 
 
 @dataclass(frozen=True, slots=True)

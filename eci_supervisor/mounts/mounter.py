@@ -25,7 +25,7 @@ from eci_supervisor.model.verdict import Effect, Judged, Reconfigure, RemountSup
 from eci_supervisor.mounts import wire
 from eci_supervisor.mounts.mountinfo import MountinfoError, parse_mountinfo
 from eci_supervisor.seccomp.held import FIRST, ROOT
-from eci_supervisor.seccomp.judge import Judge
+from eci_supervisor.seccomp.judge import Judge, Judgement
 
 PROGRAM: Final = Path(__file__).parents[1] / "bin" / "eci-mounter"
 GONE: Final = "the mounter has ended"
@@ -33,6 +33,7 @@ TREE_TYPES: Final = frozenset(kind.value for kind in TreeKind)
 TREES_LIMIT: Final = 250  # MAX_SEEN of native/existing.c, less the call's own
 PATH_MAX: Final = 400  # of one of them: all have to fit into a packet
 LANE_WAIT_US: Final = 5000  # for a tree that is being made; then the mounter is asked for one
+LOOKS: Final = 8  # at a mount table that changes under our eyes
 DEADLINE_S: Final = 5.0  # above the mounter's own for each of its children
 
 
@@ -129,18 +130,25 @@ class Mounter:
         except wire.WireError as error:
             raise OSError(errno.EINVAL, str(error)) from error
         async with self._lock:
-            reply = await self._ask(look, caller.notify_fd)
-            denied = 0
-            if reply.not_tree:  # else it has been answered
-                denied = await judge(tuple(self._held(len(verdict.names) + 1)))
-                request = wire.emulate_request(verdict.effect, caller, held=1 + denied)
-                reply = await self._ask(request, caller.notify_fd)
+            reply, judged = await self._look_and_do(look, verdict, caller, judge)
+            for left in reversed(range(LOOKS)):
+                if not reply.not_tree:  # else there are other mounts than were looked at
+                    break
+                reply, judged = await self._look_and_do(look, verdict, caller, judge if left else _given_up)
         uid = reply.uid if reply.pid else None
-        return Outcome(reply.error, undone=reply.undone, denied=denied != 0, uid=uid, pid=reply.pid, made=reply.mount_id)
+        return Outcome(reply.error, undone=reply.undone, denied=judged.errno != 0, uid=uid, pid=reply.pid, made=reply.mount_id)
+
+    async def _look_and_do(self, look: bytes, verdict: Judged, caller: Caller, judge: Judge) -> tuple[wire.Reply, Judgement]:
+        reply = await self._ask(look, caller.notify_fd)
+        if not reply.not_tree:
+            return reply, Judgement()  # it has been answered
+        judged = await judge(tuple(self._held(len(verdict.names) + 1)))
+        request = wire.emulate_request(verdict.effect, caller, held=1 + judged.errno, alone=judged.alone)
+        return await self._ask(request, caller.notify_fd), judged
 
     def _held(self, count: int) -> Iterator[OwnedFd]:
-        """Copies of what it holds, in the order of the names."""
-        for number in range(FIRST + 1, FIRST + 1 + count):
+        """Copies of what it holds: the mount table, then what the names led to, in their order."""
+        for number in range(FIRST, FIRST + 1 + count):
             yield OwnedFd(syscall(PIDFD_GETFD, self._pidfd.fileno(), number, 0, what="a descriptor of the mounter"))
 
     def fileno(self) -> int:
@@ -198,6 +206,11 @@ class Mounter:
     def _end(self) -> None:
         self._gone = True
         signal.pidfd_send_signal(self._pidfd.fileno(), signal.SIGKILL)
+
+
+async def _given_up(found: Sequence[OwnedFd]) -> Judgement:
+    del found
+    return Judgement(errno.EBUSY)
 
 
 def trees_of(tid: int) -> tuple[bytes, ...]:

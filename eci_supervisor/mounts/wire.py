@@ -5,7 +5,7 @@ are one build on one machine.
 """
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final, assert_never
 
@@ -73,7 +73,7 @@ class Operation(IntEnum):
 
 FOLLOW: Final = 1
 OF_CALLER: Final = 2
-
+AT_RECURSIVE: Final = 0x8000
 
 TREES: Final = (TreeKind.PROC, TreeKind.SYSFS)  # enum tree_kind is the index
 
@@ -105,7 +105,7 @@ Record = tuple[int, bytes, bytes]
 class Attributes:
     """fd: a descriptor of the caller, -1 for none; the rest is of struct mount_attr, fsmount(2) has a `set` alone.
 
-    set of a mount: the id of what the same call has made before.
+    set of a mount: the id of what the same call has made before; clear of one: it is copied alone.
     """
 
     fd: int = -1
@@ -153,13 +153,30 @@ def _start(name: Named) -> int:
     return FOLLOW * name.follow | OF_CALLER * (name.directory + 1)
 
 
-def emulate_request(effect: Effect, caller: Caller, trees: Sequence[bytes] = (), held: int = 0) -> bytes:
-    """`trees`: where its superblock may be mounted; held: 1 where its paths say what is held, 1 + errno if that is the answer."""
+def emulate_request(effect: Effect, caller: Caller, trees: Sequence[bytes] = (), held: int = 0, *, alone: bool = False) -> bytes:
+    """`trees`: where its superblock may be mounted; held: 1 where its paths say what is held, 1 + errno if that is the answer.
+
+    alone: what is copied is one mount, whatever the call says.
+    """
+    if alone:
+        effect = _alone(effect)
     operation, first, second, tree, flags, more = _operation(effect) if isinstance(effect, ByPath) else _by_descriptor(effect)
     if caller.made:
         more = Attributes(set=caller.made)
+    if alone:
+        more = replace(more, clear=1)
     records = [(operation, first, second), *_others(effect, trees)]
     return request(Kind.EMULATE, records, tree=tree, call=caller.id, flags=flags, pid=caller.tid, more=more, held=held)
+
+
+def _alone(effect: Effect) -> Effect:
+    match effect:
+        case Bind():
+            return replace(effect, recursive=False)
+        case OpenTree(flags=flags):
+            return replace(effect, flags=flags & ~AT_RECURSIVE)
+        case _:
+            return effect
 
 
 def _others(effect: Effect, trees: Sequence[bytes]) -> list[Record]:
@@ -185,8 +202,8 @@ def _operation(effect: ByPath) -> Parts:
             return Operation.REMOUNT_SUPERBLOCK, target, options, 0, flags, NO_ATTRIBUTES
         case UmountTree(target, flags):
             return Operation.UMOUNT_TREE, target, b"", 0, flags, NO_ATTRIBUTES
-        case MountNew(target, flags, options):
-            return Operation.MOUNT_NEW, target, options, 0, flags, NO_ATTRIBUTES
+        case MountNew(target, flags, options, device=device):
+            return Operation.MOUNT_NEW, target, options, 0, flags, Attributes(device)
         case Bind(source, target, recursive):
             return Operation.BIND, target, source, int(recursive), 0, NO_ATTRIBUTES
         case Move(source, target, flags):

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.model.call_rules import CallRules
-from eci_supervisor.model.listed import Identity, Listed
-from eci_supervisor.oci.places import Entry, contained, inside
+from eci_supervisor.model.listed import Device, Identity, Listed
+from eci_supervisor.oci.places import Entry, Located, contained, inside
 from eci_supervisor.oci.refusal import PolicyRefused
 from eci_supervisor.oci.restricted import Restrictions
 from eci_supervisor.oci.spec import Mount
@@ -14,15 +14,14 @@ VOLUME = "volume:"
 
 
 class Listing:
-    """Collects them: `note` for each bind that is cloned, `placed` for where it went."""
+    """Collects them: `note` for each bind that is cloned."""
 
     def __init__(self, calls: CallRules, restrictions: Restrictions) -> None:
         self._calls, self._restrictions = calls, restrictions
         self._entries: tuple[Entry, ...] | None = None
         self._sources: set[Identity] = set()
-        self._above: set[Identity] = set()
         self._targets: set[Identity] = set()
-        self._related: list[Mount] = []
+        self._devices: set[Device] = set()
 
     def note(self, fd: OwnedFd, mount: Mount) -> None:
         """A bind's source, opened."""
@@ -32,24 +31,22 @@ class Listing:
         if is_target(mount, self._calls.mount_targets):
             self._targets.add(source.identity)
         found = self._listed()
-        if inside(source, self._restrictions.above(source.path), found):
-            self._sources.add(source.identity)
-        elif not contained(source, self._restrictions.carried(source.path), found):
-            return
-        self._related.append(mount)
-
-    def placed(self, mount: Mount, where: str, rootfs: str) -> None:
-        """`mount` is at `where` below `rootfs`: a copy of a directory above it would show it again."""
-        while mount in self._related and where != "/":
-            where = os.path.dirname(where)
-            self._above.add(_identity(os.stat(rootfs + where)))
+        if inside(source, self._restrictions.above(source.path), found) or contained(
+                source, self._restrictions.carried(source.path), found):
+            self._add(source)
 
     def result(self) -> Listed:
         """What all of it comes to."""
+        above = set[Identity]()
         for entry in self._listed():
-            self._above.update(one.identity for one in entry.above)
-            self._sources.update(one.identity for one in (entry.itself,) if one is not None)
-        return Listed(frozenset(self._sources), frozenset(self._above), frozenset(self._targets))
+            above.update(one.identity for one in entry.above)
+            if entry.itself is not None:
+                self._add(entry.itself)
+        return Listed(frozenset(self._sources), frozenset(above), frozenset(self._targets), frozenset(self._devices))
+
+    def _add(self, source: Located) -> None:
+        self._sources.add(source.identity)
+        self._devices.add(source.place.device)
 
     def _listed(self) -> tuple[Entry, ...]:
         if self._entries is None:
@@ -68,7 +65,3 @@ def refuse_unknown(mounts: Iterable[Mount], calls: CallRules) -> None:
         if not mount.is_bind and is_target(mount, calls.mount_targets):
             raise PolicyRefused(f"enhanced container isolation: eci.syscalls.mountTargets: {mount.destination} of this container is a "
                                 f"{mount.type}, no volume: nothing can hold to it there", "settings.invalid", "eci.syscalls.mountTargets")
-
-
-def _identity(status: os.stat_result) -> Identity:
-    return status.st_dev, status.st_ino

@@ -180,7 +180,6 @@ class _Stage:
                     self.mounts.append(wanted)
                 case _:
                     self._attach(rootfs, chosen, wanted, where, clone)
-                    self.listing.placed(wanted, where, rootfs.path)
         if self.request.read_only and not placement.under_runtime(self.request.working_directory):
             with contextlib.suppress(StageRefused):  # the runtime says what it thinks of it
                 rootfs.place(rootfs.resolved(self.request.working_directory), directory=True).close()

@@ -1,14 +1,17 @@
 """Names of a call that have been looked up for a rule, as the mounter holds them until the call is done. Pure.
 
 They are descriptors of its from FIRST on, in the order of the names, which are counted from 1. Options of a new file system name
-them as paths of the mounter's own procfs, on which it stands then.
+them as paths of the mounter's own procfs, on which it stands then; the file of a FUSE server by its number, DEVICE.
 """
+import re
 from typing import Final
 
 from eci_supervisor.model.verdict import Named
 
 FIRST: Final = 512  # HELD of native/mounter.h
+DEVICE: Final = FIRST
 MOST: Final = 398
+NUMBER: Final = re.compile(rb"[0-9]{1,9}")
 LAYERS: Final = (b"lowerdir", b"upperdir", b"workdir", b"lowerdir+", b"datadir+")
 ROOT: Final = Named(b"/")
 
@@ -47,3 +50,14 @@ def _layer(path: bytes, names: list[Named], first: int, *, every_layer: bool) ->
         return path
     names.append(Named(path))
     return in_options(first + len(names) - 1)
+
+
+def with_device(fstype: bytes, options: bytes) -> tuple[bytes, int]:
+    """The options with the caller's number of /dev/fuse made DEVICE, and that number: the last, -1 for none. Raises ValueError."""
+    parts = options.split(b",")
+    named = [part.removeprefix(b"fd=") for part in parts if part.startswith(b"fd=")]
+    if fstype.partition(b".")[0] != b"fuse" or not named:
+        return options, -1
+    if not NUMBER.fullmatch(named[-1]):
+        raise ValueError("no number of a descriptor")
+    return b",".join(b"fd=%d" % DEVICE if part.startswith(b"fd=") else part for part in parts), int(named[-1])

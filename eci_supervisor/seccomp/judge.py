@@ -3,47 +3,79 @@
 In a thread: a container's files can be slow.
 """
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+import os
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from errno import EIO, EPERM
 
 import trio
 
-from eci_supervisor.linux.ancestry import chain
+from eci_supervisor.linux.ancestry import chain, mount_number, top
 from eci_supervisor.linux.fds import OwnedFd
+from eci_supervisor.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from eci_supervisor.model.listed import Listed, is_source, is_target
-from eci_supervisor.model.verdict import Judged
+from eci_supervisor.model.verdict import Bind, Judged, OpenTree
+from eci_supervisor.mounts.carried import carried
+from eci_supervisor.mounts.mountinfo import MountEntry, MountinfoError, parse_mountinfo
 
 LOG = logging.getLogger(__name__)
-Judge = Callable[[Sequence[OwnedFd]], Awaitable[int]]  # takes them over; an errno, or 0
 DEADLINE_S = 2.0
 THREADS = trio.CapacityLimiter(4)  # one that hangs in a file system of the container's stays taken
 
 
-def forbidden(verdict: Judged, listed: Listed, found: Sequence[OwnedFd]) -> bool:
-    """Whether a rule is against it; yes too where that cannot be seen. found: as the names, the caller's root last."""
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """errno: 0 if nothing is against it; alone: what is copied is copied without mounts below it, because there are none."""
+
+    errno: int = 0
+    alone: bool = False
+
+
+Judge = Callable[[Sequence[OwnedFd]], Awaitable[Judgement]]  # takes them over
+
+
+def looked_at(verdict: Judged, listed: Listed, found: Sequence[OwnedFd]) -> Judgement:
+    """Whether a rule is against it; yes too where that cannot be seen. found: the mount table, what the names led to, the caller's root."""
     try:
-        return any(is_source(chain(one, found[-1]), listed) for one in _of(found, verdict.sources)) or any(
-            is_target(chain(one, found[-1]), listed) for one in _of(found, verdict.targets))
-    except OSError as error:
+        if any(is_source(chain(found[number], found[-1]), listed) for number in verdict.sources) or any(
+                is_target(chain(found[number], found[-1]), listed) for number in verdict.targets):
+            return Judgement(EPERM)
+        copied = verdict.sources if listed.sources and isinstance(verdict.effect, Bind | OpenTree) else ()
+        return _below(found[copied[0]], listed, found) if copied else Judgement()
+    except (OSError, MountinfoError) as error:
         LOG.info("a source or target of a mount cannot be told: %s", error)
-        return True
+        return Judgement(EPERM)
 
 
-def _of(found: Sequence[OwnedFd], numbers: Iterable[int]) -> Iterable[OwnedFd]:
-    return (found[number - 1] for number in numbers)
+def _below(source: OwnedFd, listed: Listed, found: Sequence[OwnedFd]) -> Judgement:
+    """Of a directory that is to be copied with what is mounted below it, where the kernel or the caller wants that."""
+    with open(found[0].fileno(), "rb", closefd=False) as file:
+        table = parse_mountinfo(file.read())
+    along = carried(table, mount_number(source), os.readlink(f"/proc/self/fd/{source.fileno()}".encode()))
+    suspects = [line for line in along if (line.major, line.minor) in listed.devices]
+    with top(found[-1]) as namespace:
+        forbidden = any(_may_be_source(line, listed, namespace) for line in suspects)
+    return Judgement(EPERM if forbidden else 0, alone=not along)
 
 
-async def judge(verdict: Judged, listed: Listed, found: Sequence[OwnedFd]) -> int:
-    """EPERM, or 0 if nothing is against it; EIO where the look takes too long. Closes what was found."""
-    def look() -> bool:
+def _may_be_source(line: MountEntry, listed: Listed, namespace: OwnedFd) -> bool:
+    """What is hidden below another mount cannot be opened, and may be anything."""
+    with openat2(namespace.fileno(), line.path.strip(b"/") or b".", os.O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH) as fd:
+        status = os.stat(fd.fileno())
+        return mount_number(fd) != line.id or (status.st_dev, status.st_ino) in listed.sources
+
+
+async def judge(verdict: Judged, listed: Listed, found: Sequence[OwnedFd]) -> Judgement:
+    """EPERM if a rule is against it; EIO where the look takes too long. Closes what was found."""
+    def look() -> Judgement:
         try:
-            return forbidden(verdict, listed, found)
+            return looked_at(verdict, listed, found)
         finally:
             for one in found:
                 one.close()
 
     if not (verdict.sources and listed.sources) and not (verdict.targets and listed.targets):
-        return 0  # their owner closes them
+        return Judgement()  # their owner closes them
     with trio.move_on_after(DEADLINE_S):
-        return EPERM if await trio.to_thread.run_sync(look, abandon_on_cancel=True, limiter=THREADS) else 0
-    return EIO
+        return await trio.to_thread.run_sync(look, abandon_on_cancel=True, limiter=THREADS)
+    return Judgement(EIO)

@@ -153,3 +153,4 @@ def test_65_links(seen: Seen) -> None:
 
 def test_66_below_a_fuse_mount_of_the_container(seen: Seen) -> None:
     assert seen("line_66") == [OK, OK, True, OK, OK, True, OK, OK, True, OK, OK, NO, MISSING, OK]
+    assert seen("line_66_devices") == [NO, NO, NO, NO, NO, OK, NO]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from tests.container.conftest import Launch, write_rules
-from tests.support.bundle import bind
+from tests.container.lines import machine, said
+from tests.support.bundle import bind, mount
 from tests.support.driver import Container, Runtime
 
 pytestmark = pytest.mark.requires("root", "busybox", "compiler", "runc", "crun", "seccomp_notify", "fuse")
@@ -63,6 +64,19 @@ def test_77_a_name_that_flips_never_mounts_what_is_denied(ruled: Container) -> N
     assert ruled.exec("attack", "flip-denied", "1", "/t").ok().lines == ["tmpfs, ramfs 0"]
 
 
+def test_77_fuse_by_a_descriptor_of_the_callers(containers: Launch, runtime: Runtime, closed: Path) -> None:
+    """The number that the options name is the caller's own, and leads to /dev/fuse."""
+    write_rules(runtime, mountTypes={"type": "deny", "list": ["overlay"]})
+    try:
+        container = machine(containers, closed)
+    finally:
+        runtime.settings.unlink()
+    seen = said(container, "fuse", "line_66", "line_66_devices")
+    assert seen["line_66"][:2] == ["OK", "OK"]
+    assert seen["line_66"][-2:] == ["ENOENT", "OK"]
+    assert seen["line_66_devices"] == [*("EINVAL",) * 5, "OK", "EINVAL"]
+
+
 def test_77_only_what_is_listed(containers: Launch, runtime: Runtime) -> None:
     write_rules(runtime, mountTypes={"type": "allow", "list": ["tmpfs"]})
     try:
@@ -110,6 +124,42 @@ def test_78_a_listed_volume_is_not_bound_again(listed: Container) -> None:
         "setuid: OK", "mount: EPERM", "userns: OK", "unshare: OK", "mount: EPERM", "mount: OK"]
     listed.sh("ln -s /plain /flips; ln -s /data /flips.other").ok()  # a name that flips, in memory and on disk: links that change places
     assert listed.exec("attack", "flip-place", "1", "/plain", "/data", "/flips", "/t/b").ok().lines == ["free, listed 0"]
+
+
+@pytest.fixture
+def below_a_tmpfs(containers: Launch, runtime: Runtime, closed: Path) -> Iterator[Container]:
+    """The listed volume below a tmpfs of the runtime's, once as it is and once read-only; what holds it is no directory of the image."""
+    (closed.parent / "other").mkdir()
+    write_rules(runtime, mountSources=[str(closed)])
+    yield containers(privileged=True, mounts=(
+        mount("/run", "tmpfs", "tmpfs", "mode=755"), bind(closed, "/run/deep/data"), bind(closed, "/run/fixed", "ro"),
+        bind(closed.parent / "other", "/run/other"))).up()
+    runtime.settings.unlink()
+
+
+def test_78_nor_is_what_it_is_mounted_below_copied(below_a_tmpfs: Container) -> None:
+    """Whatever that is by now: a tmpfs of the runtime's or the container's, a root made by pivot_root, another name, hidden, moved."""
+    below_a_tmpfs.sh("mkdir -p /t/a /t/b /t/c /t/d").ok()
+    lines = probed(
+        below_a_tmpfs, "mount /run /t/a - bind+rec -", "mount /run /t/a - bind -", "open-tree /run rec",
+        "mount /run/deep /t/a - bind+rec -", "mount / /t/a - bind+rec -", "unshare mnt", "rename /run/deep /run/moved",
+        "mount /run/moved /t/a - bind+rec -", "chdir /run", "mount x /run tmpfs - -", "mount . /t/a - bind+rec -", "open-tree . rec",
+        "mount x /t/b tmpfs - -", "mkdir /t/b/o", "pivot /t/b /t/b/o", "chdir /", "mkdir /a", "mount / /a - bind+rec -",
+        "umount /o/run", "mount /o/run /a - bind+rec -", "mount /o /a - bind+rec -", "mount o /a - move -", "open-tree / rec",
+        "chroot /a/t", "mount /a /d - bind+rec -", "mount / /d - bind+rec -")
+    assert [line for line in lines if not line.endswith(": OK")] == [
+        *("mount: EPERM",) * 2, "open-tree: EPERM", *("mount: EPERM",) * 4, "open-tree: EPERM", *("mount: EPERM",) * 3, "open-tree: EPERM"]
+    assert len(lines) == 26
+
+
+def test_78_what_has_other_mounts_below_it_is_copied_with_them(below_a_tmpfs: Container) -> None:
+    below_a_tmpfs.sh("mkdir -p /t/a /t/b/c /t/b/d").ok()
+    lines = probed(
+        below_a_tmpfs, "mount /run/other /t/b/c - bind -", "mount /t/b /t/a - bind+rec -", "mount /t/b/c /t/b/d - bind+rec -",
+        "umount /t/a/c", "umount /t/a", "mount /proc /t/a - bind -", "statfs /t/a/uptime", "umount /t/a detach",
+        "mount /dev /t/a - bind+rec -", "open /t/a/mqueue", "umount /t/a detach", "open-tree /t/b rec", "unshare mnt", "chroot /t",
+        "mount /b /a - bind+rec -", "umount /a/c")
+    assert [line for line in lines if not line.endswith(": OK")] == [f"/t/a/uptime is {FUSE_MAGIC}"]
 
 
 def test_78_all_else_is_bound_as_without_the_rule(listed: Container) -> None:

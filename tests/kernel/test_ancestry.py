@@ -1,5 +1,6 @@
 """What a rule for sources and targets looks at: a file, and the directories above it as far as its mount goes."""
 import os
+from errno import EPERM
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from eci_supervisor.linux.ancestry import UnknownAncestryError, chain
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.mount_api import MS_BIND, mount
 from eci_supervisor.model.listed import Identity, Listed
-from eci_supervisor.model.verdict import Judged, Move, Named
-from eci_supervisor.seccomp.judge import judge
+from eci_supervisor.model.verdict import Bind, Judged, Move, Named
+from eci_supervisor.seccomp.judge import Judgement, judge
 from tests.support.isolated import isolated
 
 pytestmark = pytest.mark.requires("root")
@@ -66,10 +67,10 @@ def test_what_cannot_be_told_is_against_the_rule(tmp_path: Path) -> None:
     verdict = Judged(Move(b"1", b"2"), (Named(b"/a"), Named(b"/b")), sources=(1,), targets=(2,))
 
     def judged(listed: Listed, source: str, target: str, gone: str = "") -> int:
-        found = opened(source), opened(target), opened("/")
+        found = opened("/proc/self/mountinfo"), opened(source), opened(target), opened("/")
         if gone:
             os.unlink(gone)
-        return trio.run(judge, verdict, listed, found)
+        return trio.run(judge, verdict, listed, found).errno
 
     keys, free = f"{at}/a/b", f"{at}/free"
     os.mkdir(free)
@@ -78,3 +79,34 @@ def test_what_cannot_be_told_is_against_the_rule(tmp_path: Path) -> None:
     assert judged(Listed(targets=frozenset({identity(keys)})), keys, free) == 0
     assert judged(Listed(targets=frozenset({identity(keys)})), free, f"{at}/bound/b") == 1
     assert judged(Listed(sources=frozenset({(1, 1)})), f"{keys}/file", free, gone=f"{keys}/file") == 1
+
+
+@isolated
+def test_what_a_copy_takes_along(tmp_path: Path) -> None:
+    """Wherever the mount lies by now, and whatever hides it; and a copy without mounts below it is made as one."""
+    at = made(tmp_path)
+    for name in ("free", "new/deep/keys", "cover"):
+        os.makedirs(f"{at}/{name}")
+    mount("new", f"{at}/new", "tmpfs", 0)
+    os.makedirs(f"{at}/new/deep/keys")
+    mount(f"{at}/a/b", f"{at}/new/deep/keys", "", MS_BIND)
+    device = os.stat(at).st_dev
+    listed = Listed(frozenset({identity(f"{at}/a/b")}), devices=frozenset({(os.major(device), os.minor(device))}))
+    verdict = Judged(Bind(b"2", b"1", recursive=True), (Named(b"/a"), Named(b"/b")), sources=(2,), targets=(1,))
+
+    def judged(source: OwnedFd) -> Judgement:
+        table = OwnedFd(os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC))
+        return trio.run(judge, verdict, listed, (table, opened("/"), OwnedFd(os.dup(source.fileno())), opened("/")))
+
+    new, deep, free = opened(f"{at}/new"), opened(f"{at}/new/deep"), opened(f"{at}/free")
+    forbidden, alone = Judgement(EPERM), Judgement(alone=True)
+    assert [judged(new), judged(deep), judged(free), judged(opened(at))] == [forbidden, forbidden, alone, forbidden]
+    os.rename(f"{at}/new/deep", f"{at}/new/moved")
+    os.mkdir(f"{at}/new/deep")
+    assert [judged(new), judged(deep), judged(opened(f"{at}/new/deep"))] == [forbidden, forbidden, alone]
+    mount("cover", f"{at}/new", "tmpfs", 0)
+    assert [judged(new), judged(deep), judged(opened(f"{at}/new"))] == [forbidden, forbidden, alone]
+    mount(f"{at}/a", f"{at}/cover", "", MS_BIND)
+    mount("other", f"{at}/cover/b", "tmpfs", 0)
+    with opened(f"{at}/cover") as cover:
+        assert judged(cover) == Judgement()

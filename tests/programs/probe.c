@@ -274,6 +274,21 @@ static int op_statfs(char **w)
 	return 0;
 }
 
+static int op_pivot(char **w)
+{
+	return (int)syscall(SYS_pivot_root, w[0], w[1]);
+}
+
+static int op_mkdir(char **w)
+{
+	return mkdir(w[0], 0755);
+}
+
+static int op_rename(char **w)
+{
+	return rename(w[0], w[1]);
+}
+
 static int op_exec(char **w)
 {
 	return execvp(w[0], w);
@@ -423,6 +438,7 @@ static const struct operation OPS[] = {
 	{ "setuid", 1, op_setuid }, { "open", 1, op_open }, { "write", 2, op_write }, { "mknod", 4, op_mknod }, { "fsopen", 1, op_fsopen },
 	{ "move-mount", 2, op_move_mount }, { "open-tree", 1, op_open_tree }, { "open-onto", 2, op_open_onto },
 	{ "open-tree-attr", 1, op_open_tree_attr }, { "writable", 1, op_writable }, { "statfs", 1, op_statfs },
+	{ "pivot", 2, op_pivot }, { "mkdir", 1, op_mkdir }, { "rename", 2, op_rename },
 	{ "exec", 1, op_exec }, { "pointers", 0, op_pointers }, { "storm", 4, op_storm }, { "signals", 3, op_signals },
 	{ "killed", 3, op_killed },
 };

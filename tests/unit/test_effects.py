@@ -55,9 +55,9 @@ class Mounts:
 
     async def emulate_judged(self, verdict: Judged, caller: Caller, judge: Judge) -> Outcome:
         await trio.lowlevel.checkpoint()
-        errno = await judge(())
+        judged = await judge(())
         self.done.append((verdict.effect, caller))
-        return Outcome(errno, denied=True) if errno else self._said()
+        return Outcome(judged.errno, denied=True) if judged.errno else self._said()
 
     def _said(self) -> Outcome:
         said = self.says.pop(0)

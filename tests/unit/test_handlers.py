@@ -206,6 +206,16 @@ def test_layers_of_an_overlay_are_looked_up_where_the_caller_stands(
                              sources=numbers, targets=(1,))
 
 
+@pytest.mark.parametrize(("fstype", "options", "rewritten", "device"), [
+    (b"fuse", b"fd=7,rootmode=40000", b"fd=512,rootmode=40000", 7), (b"fuse.sshfs", b"ro,fd=1,fd=12", b"ro,fd=512,fd=512", 12),
+    (b"fuse", b"rootmode=40000", b"rootmode=40000", -1), (b"tmpfs", b"fd=7", b"fd=7", -1),
+])  # fmt: skip
+def test_the_device_of_a_fuse_server_is_fetched(fstype: bytes, options: bytes, rewritten: bytes, device: int) -> None:
+    assert decide(new(fstype, options), NO_OVERLAY) == Judged(
+        MountNew(b"self/fd/513", 1, rewritten, b"source", fstype, device), (Named(b"/t"),), targets=(1,))
+    assert decide(new(b"fuse", b"fd=-1"), NO_OVERLAY) == Deny(EINVAL)
+
+
 @pytest.mark.parametrize("options", [b"lowerdir=a\\:b", b"lowerdir=" + b":".join([b"a"] * 400)])
 def test_layers_that_cannot_be_looked_up(options: bytes) -> None:
     assert decide(new(b"overlay", options), NOT_SRV) == Deny(EPERM)

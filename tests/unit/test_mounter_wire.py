@@ -90,6 +90,9 @@ def test_what_is_to_be_looked_up() -> None:
     assert records == [(12, b"", b""), (1, b"/a", b""), (3, b"", b""), (12, b"b", b"")]
     made = wire.emulate_request(MountNew(b"t", 0, b"o", b"s", b"tmpfs"), Caller(3, 9, 10), held=2)
     assert unpacked(made)[0] == (6, 0, 9, 0, 10, 2, -1, 2, 0, 0, 0)
+    alone = [wire.emulate_request(effect, Caller(3, 9, 10), held=1, alone=True) for effect in (
+        Bind(b"2", b"1", recursive=True), OpenTree(-1, b"1", 0x8001))]
+    assert [unpacked(one)[0] for one in alone] == [(6, 0, 9, 0, 10, 1, -1, 1, 0, 1, 0), (6, 0, 9, 1, 10, 1, -1, 1, 0, 1, 0)]
 
 
 @pytest.mark.parametrize("record", [(0, b"a\0b", b""), (0, b"", b"\0"), (0, b"x" * wire.PACKET_MAX, b"")])

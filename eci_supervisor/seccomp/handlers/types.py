@@ -2,7 +2,7 @@
 
 Source: fs/namespace.c, fs/fsopen.c.
 """
-from errno import EFAULT, EPERM
+from errno import EFAULT, EINVAL, EPERM
 
 from eci_supervisor.model.call_rules import CallRules, MountTypes
 from eci_supervisor.model.notification import Call
@@ -25,7 +25,7 @@ from eci_supervisor.policy.rule import Only
 from eci_supervisor.seccomp.handlers.mount import SOURCE, TYPE, MountCall, decoded
 from eci_supervisor.seccomp.handlers.mount_api import FSOPEN_CLOEXEC, fsopen
 from eci_supervisor.seccomp.handlers.texts import NOTHING, string_errno
-from eci_supervisor.seccomp.held import held, in_options, rewritten
+from eci_supervisor.seccomp.held import held, in_options, rewritten, with_device
 
 TREES = frozenset(kind.value for kind in TreeKind)
 UNNAMED = b"none"  # the source of a mount that names none
@@ -62,7 +62,11 @@ def _new(new: MountCall, source: bytes, rules: frozenset[Only]) -> Verdict:
         options, layers = rewritten(new.fstype, new.options, 2, every_layer=Only.MOUNT_SOURCES in rules)
     except ValueError:
         return Deny(EPERM)
-    effect = MountNew(in_options(1), new.flags, options, source, new.fstype)
+    try:
+        options, device = with_device(new.fstype, options)
+    except ValueError:
+        return Deny(EINVAL)
+    effect = MountNew(in_options(1), new.flags, options, source, new.fstype, device)
     return Judged(effect, (Named(new.target), *layers), sources=tuple(range(2, 2 + len(layers))), targets=(1,))
 
 

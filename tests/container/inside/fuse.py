@@ -40,6 +40,14 @@ def serve(fd: int) -> None:
         os.write(fd, struct.pack("=IiQ", 16 + len(body), -error, unique) + body)
 
 
+def line_66_devices() -> object:
+    """The errnos for what is no /dev/fuse: closed, a pipe, another device, an O_PATH of the right one, no number, two."""
+    pipe, null, path = os.pipe()[0], os.open("/dev/null", os.O_RDWR), os.open("/dev/fuse", os.O_PATH)
+    two = [os.open("/dev/fuse", os.O_RDWR) for _ in range(2)]
+    wrong = ("fd=99", f"fd={pipe}", f"fd={null}", f"fd={path}", "fd=x", f"fd={two[0]},fd={two[1]}", "")
+    return [mount("fuse", T2, "fuse", 0, f"{option},rootmode=40000,user_id=0,group_id=0".strip(",")) for option in wrong]
+
+
 def line_66() -> object:
     fd = os.open("/dev/fuse", os.O_RDWR)
     seen: list[object] = [mount("fuse", T2, "fuse", 0, f"fd={fd},rootmode=40000,user_id=0,group_id=0")]
