@@ -72,6 +72,6 @@ def replaced(words: Sequence[str], process: str, copy: str) -> list[str]:
     for at, word in enumerate(words):
         if word in (f"--process={process}", f"-process={process}", f"-p={process}", f"-p{process}"):
             return [*words[:at], "--process", copy, *words[at + 1:]]
-        if word in ("--process", "-process", "-p") and words[at + 1:at + 2] == [process]:
+        if word in ("--process", "-process", "-p") and [*words[at + 1:at + 2]] == [process]:
             return [*words[:at + 1], copy, *words[at + 2:]]
     raise SpecError("the process file is given in a form that cannot be followed: write --process FILE")

@@ -25,6 +25,13 @@ def test_exec_as_another_user(engine: Engine, sleeper: str) -> None:
     assert engine.docker("exec", "--user", "1000", sleeper, "id", "-u").ok().out == "1000\n"
 
 
+def test_exec_in_system_mode_has_all_capabilities(engine: Engine) -> None:
+    box = engine.detached("--runtime=eci-runc-system", "box", "sleep", "1000")
+    script = "grep CapEff /proc/1/status /proc/self/status; pwd; mount -t tmpfs x /mnt"
+    first, second, *rest = engine.docker("exec", "-w", "/tmp", box, "sh", "-c", script).ok().out.split("\n")
+    assert (first.split()[-1], rest) == (second.split()[-1], ["/tmp", ""])
+
+
 def test_exec_logs_to_dev_stdout(engine: Engine, sleeper: str) -> None:
     assert engine.docker("exec", sleeper, "sh", "-c", "echo again >/dev/stdout").ok().out == "again\n"
 
