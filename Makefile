@@ -4,9 +4,12 @@ PACKAGES = python3-venv python3-dev gcc libc6-dev pkg-config libfuse3-dev fuse3 
 TEST_PACKAGES = $(PACKAGES) crun docker.io docker-compose iptables gcc-multilib clang libclang-rt-14-dev lxcfs docker-registry openssl make git procps strace \
   bubblewrap podman python3-psutil htop redis-tools socat
 
+VM_PACKAGES = qemu-system-x86 debootstrap
+VM ?= /var/tmp/eci-vm
+
 export DEBIAN_FRONTEND = noninteractive
 
-.PHONY: demo demo-docker test fuzz soak bench build build-dev packages packages-test lint
+.PHONY: demo demo-docker test fuzz soak vm bench build build-dev packages packages-test lint
 
 build: packages .venv/installed
 build-dev: packages-test .venv/installed-dev
@@ -28,6 +31,13 @@ fuzz: build-dev
 # Four minutes: races and storms of signals for as long as they are meant to last.
 soak: build-dev
 	@.venv/bin/python -m tests.soak
+
+# Five minutes: what needs AppArmor, in a guest with Debian's kernel. Guest and kernel are kept in $(VM).
+vm: build-dev
+	$(call install,$(VM_PACKAGES))
+	@mkdir -p $(VM) && cd $(VM) && { ls linux-image-*.deb >/dev/null 2>&1 || \
+	  apt-get -q download $$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: //p'); }
+	@.venv/bin/python -m tests.vm $(VM)/linux-image-*.deb $(VM)
 
 bench: build-dev
 	@.venv/bin/python -m bench

@@ -125,7 +125,7 @@ enum eci_verdict {
 	ECI_DENIED,
 	ECI_EMULATED,
 	ECI_FAILED,		/* our own failure: no row, no room, a stuck read, a dead mounter */
-	ECI_MOUNTED = 7,	/* by lane.c; 4 to 6 are Python's: seccomp/ring.py */
+	ECI_MOUNTED = 7,	/* by lane.c; 4 to 6 and 8 are Python's: seccomp/ring.py */
 };
 
 struct eci_event {

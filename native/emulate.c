@@ -199,17 +199,18 @@ void eci_emulate(const struct request *request, int notify, const uint32_t *what
 	enum operation op = what[0];
 	struct action action = { .caller = &caller, .request = request, .op = op, .strings = strings, .what = what, .count = request->count, .tree = -1,
 				 .out = -1, .context = -1 };
-	int ret;
+	int looked, ret;
 
 	caller = (struct caller){ .notify = notify, .id = request->id, .tid = request->pid, .proc = -1, .root = -1, .cwd = -1,
 				  .ns = { -1, -1, -1, -1, -1, -1, -1 }, .own_fd = -1, .held = request->held };
-	ret = eci_look(&caller, 1U << NS_USER | 1U << NS_MNT | 1U << NS_PID | 1U << NS_NET |
-				(op == OP_MOUNT_NEW || op == OP_FSOPEN ? 1U << NS_IPC | 1U << NS_CGROUP : 0));
+	looked = ret = eci_look(&caller, 1U << NS_USER | 1U << NS_MNT | 1U << NS_PID | 1U << NS_NET |
+					 (op == OP_MOUNT_NEW || op == OP_FSOPEN ? 1U << NS_IPC | 1U << NS_CGROUP : 0));
 	reply->uid = caller.uid[1];
 	reply->pid = caller.tgid_in[0];
 	if (ret == 0)
 		ret = request->held > 1 ? 1 - (int)request->held : emulate(&action);
-	if (ret >= 0 && action.not_tree)
+	reply->error = looked;
+	if (looked == -EACCES || (ret >= 0 && action.not_tree))	/* of another label nothing is done, not even answered */
 		reply->flags |= REPLY_NOT_TREE;
 	else
 		answer(&action, ret < 0 ? ret : 0, reply);

@@ -14,7 +14,7 @@ import pytest
 from tests.probes import PROBES, promised
 from tests.support.waiting import SLOWNESS
 
-TIERS = ("unit", "native", "project", "kernel", "container", "docker")  # cheap ones first: what they find needs no container
+TIERS = ("unit", "native", "project", "kernel", "container", "docker", "vm")  # cheap ones first: what they find needs no container
 TIMEOUT_S = 60.0
 GRACE_S = 30.0  # for a test whose main thread does not get to run its signal handler
 DUMP_FD = pytest.StashKey[int]()

@@ -31,9 +31,10 @@ class Caller:
 class Outcome:
     """What became of an effect.
 
-    errno: 0 or positive, as it was answered; not_tree: the target is no tree of ours, and nothing was answered; undone: the caller was
-    gone before the answer: a new tree was detached again, what cannot be undone stands; uid: the caller's, None where it was gone;
-    made: of a mount that stands, its id; denied: a rule said so, and nothing was done.
+    errno: 0 or positive, as it was answered; not_tree: the target is no tree of ours, or with EACCES the caller's LSM label is not the
+    mounter's, and nothing was answered; undone: the caller was gone before the answer: a new tree was detached again, what cannot be
+    undone stands; uid: the caller's, None where it was gone; made: of a mount that stands, its id; denied: a rule said so, and nothing
+    was done.
     """
 
     errno: int

@@ -164,6 +164,7 @@ ByPath: TypeAlias = MountTree | RemountBind | RemountSuperblock | UmountTree | B
 ByDescriptor: TypeAlias = OpenTree | SetAttributes | Reconfigure | Fsopen | FsopenOf | Fsmount  # the caller's, or one is given to it
 Effect: TypeAlias = ByPath | ByDescriptor
 ONCE = (MountTree, Bind)  # where the mount lies still that the same call has made before, nothing is done
+FOLLOWED = (RemountBind, RemountSuperblock, SetAttributes, Reconfigure)  # by the nodes: not if the kernel does it alone
 REPEATABLE = (MountTree, Bind, OpenTree, Fsopen, FsopenOf, Fsmount)  # undone or handed out later, where the caller was gone: it calls again
 
 

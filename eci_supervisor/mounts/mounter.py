@@ -132,16 +132,16 @@ class Mounter:
         async with self._lock:
             reply, judged = await self._look_and_do(look, verdict, caller, judge)
             for left in reversed(range(LOOKS)):
-                if not reply.not_tree:  # else there are other mounts than were looked at
+                if not reply.not_tree or reply.error:  # else there are other mounts than were looked at
                     break
                 reply, judged = await self._look_and_do(look, verdict, caller, judge if left else _given_up)
         uid = reply.uid if reply.pid else None
-        return Outcome(reply.error, undone=reply.undone, denied=judged.errno != 0, uid=uid, pid=reply.pid, made=reply.mount_id)
+        return Outcome(reply.error, reply.not_tree, reply.undone, denied=judged.errno != 0, uid=uid, pid=reply.pid, made=reply.mount_id)
 
     async def _look_and_do(self, look: bytes, verdict: Judged, caller: Caller, judge: Judge) -> tuple[wire.Reply, Judgement]:
         reply = await self._ask(look, caller.notify_fd)
-        if not reply.not_tree:
-            return reply, Judgement()  # it has been answered
+        if not reply.not_tree or reply.error:
+            return reply, Judgement()  # it has been answered, or nobody may look
         judged = await judge(tuple(self._held(len(verdict.names) + 1)))
         request = wire.emulate_request(verdict.effect, caller, held=1 + judged.errno, alone=judged.alone)
         return await self._ask(request, caller.notify_fd), judged

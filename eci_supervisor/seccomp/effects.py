@@ -2,7 +2,7 @@
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from errno import EIO, ENODEV, ENOSPC, EPERM
+from errno import EACCES, EIO, ENODEV, ENOSPC, EPERM
 from functools import cache, partial
 from typing import Protocol, assert_never
 
@@ -14,6 +14,7 @@ from eci_supervisor.model.listed import NOTHING_LISTED, Listed
 from eci_supervisor.model.notification import Call
 from eci_supervisor.model.tree import TreeKind
 from eci_supervisor.model.verdict import (
+    FOLLOWED,
     ONCE,
     REPEATABLE,
     Continue,
@@ -118,10 +119,11 @@ class Effects:
         after = self._ring.last
         outcome = await self._outcome(verdict, Caller(thread.notify_fd, call.id, call.tid, again))
         if outcome.not_tree:
-            if may_continue:
+            other_label = outcome.errno == EACCES
+            if may_continue and not (other_label and isinstance(verdict.effect, FOLLOWED)):
                 self._continue(thread, call, outcome)
             else:
-                self._answer(thread, call, Done.DENIED, outcome.errno or EPERM, outcome)
+                self._answer(thread, call, Done.LABEL if other_label else Done.DENIED, outcome.errno or EPERM, outcome)
         elif not outcome.undone:
             self._tell(call, Done.DENIED if outcome.denied else Done.EMULATED, outcome.errno, outcome.pid or None, outcome.uid)
         if repeat and outcome.errno == 0 and not outcome.not_tree:

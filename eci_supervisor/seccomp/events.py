@@ -19,13 +19,14 @@ ARGUMENTS: Mapping[str, tuple[str, ...]] = {
 }
 VERDICTS: Mapping[Done, str] = {
     Done.CONTINUED: "continue", Done.DENIED: "deny", Done.EMULATED: "emulate", Done.MOUNTED: "emulate",
-    Done.FAILED: "fail", Done.STUCK_READ: "fail", Done.MOUNTER: "fail", Done.HANDLER: "fail",
+    Done.LABEL: "deny", Done.FAILED: "fail", Done.STUCK_READ: "fail", Done.MOUNTER: "fail", Done.HANDLER: "fail",
 }
-FAILURES: Mapping[Done, str] = {
+REASONS: Mapping[Done, str] = {
     Done.FAILED: "too many calls of this listener wait for the mounter",
     Done.STUCK_READ: "the caller's memory could not be read within a second",
     Done.MOUNTER: "the mounter is dead or did not answer in time",
     Done.HANDLER: "the handler failed: see the supervisor's log",
+    Done.LABEL: "the caller's AppArmor or SELinux label is not ours, so nothing is done in its name",
 }
 PRINTED: Mapping[int, str] = {byte: chr(byte) for byte in range(0x20, 0x7F)} | {ord("\\"): "\\\\"}
 NO_RULE = "no rule fits this call"
@@ -70,7 +71,7 @@ def _name(abi: Abi | None, nr: int) -> str:
 def _why(raw: RawEvent, rule: Rule | None) -> str:
     if raw.done is Done.FAILED and rule is None:
         return NO_RULE
-    return FAILURES.get(raw.done) or (rule.why if rule else NO_RULE)
+    return REASONS.get(raw.done) or (rule.why if rule else NO_RULE)
 
 
 def event_of(raw: RawEvent, *, container: str, root: str) -> Event:

@@ -17,7 +17,7 @@ UNKNOWN_UID = 0xFFFFFFFF
 
 
 class Done(IntEnum):
-    """What was done with a call: enum eci_verdict, and behind it the failures that only Python sees."""
+    """What was done with a call: enum eci_verdict, and what only Python sees."""
 
     CONTINUED = 0
     DENIED = 1
@@ -27,6 +27,7 @@ class Done(IntEnum):
     MOUNTER = 5
     HANDLER = 6
     MOUNTED = 7  # emulated in C, without Python's knowledge
+    LABEL = 8  # denied: what the caller's LSM allows it, we cannot be asked
 
 
 FREQUENT = (Done.CONTINUED, Done.EMULATED)

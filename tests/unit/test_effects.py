@@ -2,7 +2,7 @@
 import os
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field, replace
-from errno import EINVAL, EIO, ENODEV, ENOENT, EPERM
+from errno import EACCES, EINVAL, EIO, ENODEV, ENOENT, EPERM
 
 import pytest
 import trio
@@ -128,6 +128,22 @@ def test_no_tree_is_refused_where_nothing_checks(scene: Callable[..., Scene]) ->
     seen = scene(Outcome(EINVAL, not_tree=True))
     seen.judge(call("mount.new_tree", PROC))
     assert seen.answers.sent == [(1, "answer", EINVAL)]
+
+
+@pytest.mark.parametrize(("rule", "texts", "answer"), [
+    ("mount.new_tree", PROC, ("answer", EACCES)), ("umount2.tree", UMOUNT, ("continue", 0)), ("mount.bind", PROC, ("continue", 0)),
+    ("mount.remount_bind", PROC, ("answer", EACCES)), ("mount.remount", PROC, ("answer", EACCES)),
+])
+def test_of_another_label_only_the_kernel_does_anything(
+    scene: Callable[..., Scene], rule: str, texts: dict[int, Text], answer: tuple[str, int],
+) -> None:
+    """A remount that it would do alone would leave the nodes as they were."""
+    seen = scene(Outcome(EACCES, not_tree=True))
+    seen.judge(call(rule, texts))
+    assert seen.answers.sent == [(1, *answer)]
+    (event,) = seen.events
+    denied = answer[1] == EACCES
+    assert (event.verdict, event.errno, "AppArmor" in event.why) == ("deny" if denied else "continue", answer[1], denied)
 
 
 @pytest.mark.parametrize("error", [MounterGone("gone"), MounterStuck("stuck"), ValueError("a defect")])

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tests.vm.image import MACHINE, drive, initramfs, unpacked
@@ -14,7 +14,8 @@ from tests.vm.image import MACHINE, drive, initramfs, unpacked
 HERE = Path(__file__).parent
 CHECKOUT = HERE.parents[1]
 PACKAGES = ("python3,python3-venv,python3-dev,gcc,gcc-multilib,libc6-dev,pkg-config,libfuse3-dev,fuse3,libseccomp2,runc,crun,docker.io,"
-            "iptables,busybox-static,make,git,procps,util-linux,iproute2,kmod,bubblewrap,python3-psutil,ca-certificates")  # fmt: skip
+            "iptables,busybox-static,make,git,procps,util-linux,iproute2,kmod,bubblewrap,apparmor,python3-psutil,"
+            "ca-certificates")  # fmt: skip
 # In the order of what each needs.
 MODULES = ("virtio_ring", "virtio", "virtio_pci_modern_dev", "virtio_pci_legacy_dev", "virtio_pci", "virtio_blk", "crc16", "libcrc32c",
            "crc32c_generic", "mbcache", "jbd2", "ext4")  # fmt: skip
@@ -46,8 +47,13 @@ def disk(root: Path, package: Path, path: Path) -> None:
     subprocess.run(["mkfs.ext4", "-q", "-O", "^metadata_csum", "-d", root, path], check=True)
 
 
-def run(package: Path, directory: Path, command: str) -> int:
-    """The command's exit status; its output is passed on as it comes."""
+def show(line: str) -> None:
+    """As it comes."""
+    print(line, flush=True)
+
+
+def run(package: Path, directory: Path, command: str, tell: Callable[[str], None] = show) -> int:
+    """The command's exit status; each line of its output goes to `tell`."""
     root = directory / "root"
     debian(root)
     with tempfile.TemporaryDirectory(dir=directory) as name:
@@ -60,18 +66,18 @@ def run(package: Path, directory: Path, command: str) -> int:
                 "-append", BOOT, *drive(Path(name) / "disk")]  # fmt: skip
         with subprocess.Popen(qemu, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as guest:
             assert guest.stdout is not None
-            return shown(guest.stdout)
+            return told(guest.stdout, tell)
 
 
-def shown(console: Iterable[bytes]) -> int:
-    """Prints what stands between the marks; the status behind the second one, 125 where the guest did not come to it."""
+def told(console: Iterable[bytes], tell: Callable[[str], None]) -> int:
+    """Tells what stands between the marks; the status behind the second one, 125 where the guest did not come to it."""
     inside = False
     for raw in console:
-        line = raw.decode(errors="replace").replace("\r", "")
+        line = raw.decode(errors="replace").rstrip("\r\n")
         if line.startswith(END):
             return int(line.removeprefix(END))
         if inside:
-            print(line, end="", flush=True)
+            tell(line)
         inside = inside or line.startswith(BEGIN)
     return 125
 
