@@ -193,7 +193,13 @@ static int emulate(struct action *action)
 	return run(action);
 }
 
-void eci_emulate(const struct request *request, int notify, const uint32_t *what, strings_t strings, struct reply *reply)
+static int let_go(void *out)
+{
+	eci_close(out);
+	return 0;
+}
+
+void eci_emulate(const struct request *request, int *notify, const uint32_t *what, strings_t strings, struct reply *reply)
 {
 	static struct caller caller;
 	enum operation op = what[0];
@@ -201,7 +207,7 @@ void eci_emulate(const struct request *request, int notify, const uint32_t *what
 				 .out = -1, .context = -1 };
 	int looked, ret;
 
-	caller = (struct caller){ .notify = notify, .id = request->id, .tid = request->pid, .proc = -1, .root = -1, .cwd = -1,
+	caller = (struct caller){ .notify = *notify, .id = request->id, .tid = request->pid, .proc = -1, .root = -1, .cwd = -1,
 				  .ns = { -1, -1, -1, -1, -1, -1, -1 }, .own_fd = -1, .held = request->held };
 	looked = ret = eci_look(&caller, 1U << NS_USER | 1U << NS_MNT | 1U << NS_PID | 1U << NS_NET |
 					 (op == OP_MOUNT_NEW || op == OP_FSOPEN ? 1U << NS_IPC | 1U << NS_CGROUP : 0));
@@ -218,8 +224,14 @@ void eci_emulate(const struct request *request, int notify, const uint32_t *what
 	for (int i = 0; i <= action.resolved; eci_close(&held[i++]))
 		if (action.not_tree)
 			dup3(held[i], HELD + i, O_CLOEXEC);
+	/* The listener goes at once: who holds one when a supervisor dies turns ENOSYS into a hang. */
+	eci_close(notify);
+	/* To close a file may take as long as a FUSE server of the container's likes. So a child does; if it hangs, it keeps our table. */
+	if (op == OP_OPEN_TREE && action.out >= 0 && eci_in_child(let_go, &action.out, false) < 0 && unshare(CLONE_FILES) < 0)
+		_exit(1);
+	if (op != OP_OPEN_TREE)
+		eci_close(&action.out);
 	eci_close(&action.tree);
-	eci_close(&action.out);
 	eci_close(&action.context);
 	eci_forget(&caller);
 }

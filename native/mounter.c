@@ -197,7 +197,7 @@ static int container(const struct request *request)
 	return ret;
 }
 
-static int carry_out(const struct packet *packet, struct reply *reply)
+static int carry_out(struct packet *packet, struct reply *reply)
 {
 	const struct request *request = packet->request;
 	strings_t strings = (strings_t)packet->strings;
@@ -222,7 +222,7 @@ static int carry_out(const struct packet *packet, struct reply *reply)
 		if (!request->count || packet->fd < 0 || !request->pid || packet->what[0] < OP_MOUNT_TREE || packet->what[0] >= OPERATIONS ||
 		    (packet->what[0] == OP_MOUNT_NEW && request->count != 2))
 			return -EBADMSG;
-		eci_emulate(request, packet->fd, packet->what, strings, reply);
+		eci_emulate(request, &packet->fd, packet->what, strings, reply);
 		return reply->error;
 	}
 	return -EBADMSG;
@@ -243,7 +243,6 @@ static bool serve_one(int socket)
 	reply.error = ret < 0 ? ret : carry_out(&packet, &reply);
 	if (reply.error == 0)
 		reply.what[0] = 0;
-	/* The listener goes at once: who holds one when a supervisor dies turns ENOSYS into a hang. */
 	eci_close(&packet.fd);
 	return send(socket, &reply, sizeof(reply), MSG_NOSIGNAL) == sizeof(reply);
 }

@@ -223,6 +223,6 @@ int eci_give(struct action *action);
 
 /* emulate.c */
 int eci_set_flags(int tree, uint64_t attributes);
-void eci_emulate(const struct request *request, int notify, const uint32_t *what, strings_t strings, struct reply *reply);
+void eci_emulate(const struct request *request, int *notify, const uint32_t *what, strings_t strings, struct reply *reply);
 
 #endif

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.container.conftest import Launch
+from tests.container.conftest import Launch, write_rules
 from tests.support.bundle import bind
-from tests.support.driver import Container
+from tests.support.driver import Container, Runtime
 
 pytestmark = pytest.mark.requires("root", "busybox", "compiler", "runc", "crun", "seccomp_notify", "fuse")
 SECONDS = "0.5"
@@ -52,6 +52,18 @@ def test_e10_a_fuse_server_that_hangs(target: Container) -> None:
     assert attack(target, "fuse-hang", "/mnt", "/t") == [
         "mount below: EIO", "in time: yes", "mount elsewhere: OK", "umount elsewhere: OK"]
     assert target.probe("mount", "proc", "/t", "proc", "-", ",", "umount", "/t") == ["mount: OK", "umount: OK"]
+
+
+def test_e10_a_fuse_server_that_lets_nobody_close(containers: Launch, runtime: Runtime, closed: Path, playground: Path) -> None:
+    """A file that the caller is to be given must not be one that the mounter waits to close."""
+    write_rules(runtime, mountSources=[str(closed)])
+    fuse = playground / "closed/fuse"
+    os.mknod(fuse, 0o20666, os.makedev(10, 229))
+    fuse.chmod(0o666)
+    container = containers(privileged=True, mounts=(bind(fuse, "/dev/fuse"),)).up()
+    runtime.settings.unlink()
+    assert attack(container, "fuse-flush", "/mnt", "/t") == [
+        "clone: EIO", "in time: yes", "mount elsewhere: OK", "umount elsewhere: OK"]
 
 
 @pytest.mark.parametrize("before", ["unshare mnt", "userns , unshare mnt"])

@@ -28,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { SYS_OPEN_TREE = 428, SYS_FSCONFIG = 431, SYS_FSPICK = 433, SYS_MOUNT_SETATTR = 442, SYS_PIVOT_ROOT = SYS_pivot_root };
+enum { SYS_OPEN_TREE = 428, SYS_MOVE_MOUNT, SYS_FSOPEN, SYS_FSCONFIG, SYS_FSMOUNT, SYS_FSPICK = 433, SYS_MOUNT_SETATTR = 442, SYS_PIVOT_ROOT = SYS_pivot_root };
 enum { CALLS = 200 };	/* at least, however slow the machine */
 #define FUSE_MAGIC 0x65735546
 #define PROC_MAGIC 0x9fa0
@@ -369,29 +369,44 @@ static int handles(char **w)
 	return 0;
 }
 
-/* ---- E10: a FUSE server of the container's own that never answers a lookup ---- */
+/* ---- E10: FUSE servers of the container's own that never answer one kind of request ---- */
 
-static void *answer_init(void *opaque)
+static uint32_t unanswered;
+
+/* What it shows is a directory; every name in it is one file. */
+static void *serve_fuse(void *opaque)
 {
+	const struct fuse_attr directory = { .ino = 1, .mode = 040755, .nlink = 2 }, file = { .ino = 2, .mode = 0100644, .nlink = 1 };
 	int fd = *(int *)opaque;
 	static char buffer[1 << 18];
-	ssize_t size;
 
-	while ((size = read(fd, buffer, sizeof(buffer))) > 0) {
+	while (read(fd, buffer, sizeof(buffer)) > 0) {
 		struct fuse_in_header *in = (struct fuse_in_header *)buffer;
 		struct {
 			struct fuse_out_header header;
-			union { struct fuse_init_out init; struct fuse_attr_out attr; } body;
+			union {
+				struct fuse_init_out init;
+				struct fuse_attr_out attr;
+				struct fuse_entry_out entry;
+				struct fuse_open_out open;
+			} body;
 		} out = { .header = { .unique = in->unique, .len = sizeof(out.header) } };
 
-		if (in->opcode == FUSE_INIT) {
+		if (in->opcode == unanswered || in->opcode == FUSE_FORGET || in->opcode == FUSE_INTERRUPT) {
+			continue;
+		} else if (in->opcode == FUSE_INIT) {
 			out.body.init = (struct fuse_init_out){ .major = 7, .minor = 31, .max_write = 4096 };
 			out.header.len += sizeof(out.body.init);
 		} else if (in->opcode == FUSE_GETATTR) {
-			out.body.attr = (struct fuse_attr_out){ .attr_valid = 100, .attr = { .ino = 1, .mode = 040755, .nlink = 2 } };
+			out.body.attr = (struct fuse_attr_out){ .attr_valid = 100, .attr = in->nodeid == 1 ? directory : file };
 			out.header.len += sizeof(out.body.attr);
+		} else if (in->opcode == FUSE_LOOKUP) {
+			out.body.entry = (struct fuse_entry_out){ .nodeid = 2, .attr_valid = 100, .entry_valid = 100, .attr = file };
+			out.header.len += sizeof(out.body.entry);
+		} else if (in->opcode == FUSE_OPEN) {
+			out.header.len += sizeof(out.body.open);
 		} else {
-			continue;	/* LOOKUP above all */
+			out.header.error = -ENOSYS;
 		}
 		if (write(fd, &out, out.header.len) < 0)
 			break;
@@ -399,28 +414,59 @@ static void *answer_init(void *opaque)
 	return NULL;
 }
 
+static int mounted_fuse(const char *target, uint32_t opcode)
+{
+	const char *const options[][2] = { { "rootmode", "40000" }, { "user_id", "0" }, { "group_id", "0" }, { "fd" } };
+	int context = (int)syscall(SYS_FSOPEN, "fuse", 0);
+	static int fd;
+	char number[16];
+	pthread_t thread;
+
+	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	unanswered = opcode;
+	snprintf(number, sizeof(number), "%d", fd);
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+		syscall(SYS_FSCONFIG, context, 1, options[i][0], options[i][1] ? options[i][1] : number, 0);
+	syscall(SYS_FSCONFIG, context, 6, NULL, NULL, 0);
+	if (syscall(SYS_MOVE_MOUNT, syscall(SYS_FSMOUNT, context, 0, 0), "", AT_FDCWD, target, 4) == 0)
+		return pthread_create(&thread, NULL, serve_fuse, &fd) == 0;
+	printf("fuse: %s\n", said(-1));
+	return 0;
+}
+
+static int mounts_elsewhere(const char *target, double start)
+{
+	printf("in time: %s\n", now() - start < 6 ? "yes" : "no");
+	printf("mount elsewhere: %s\n", said(mount("x", target, "proc", 0, NULL)));
+	printf("umount elsewhere: %s\n", said(umount2(target, 0)));
+	fflush(stdout);
+	_exit(0);
+}
+
 /* fuse-hang TARGET OTHER: a mount and an umount below a server that hangs, then one elsewhere. */
 static int fuse_hang(char **w)
 {
-	int fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
-	char options[128], below[256];
-	pthread_t thread;
-	double start;
+	double start = now();
+	char below[256];
 
-	snprintf(options, sizeof(options), "fd=%d,rootmode=40000,user_id=0,group_id=0", fd);
-	if (fd < 0 || mount("fuse", w[0], "fuse", 0, options) < 0) {
-		printf("fuse: %s\n", said(-1));
-		return 1;
-	}
-	pthread_create(&thread, NULL, answer_init, &fd);
 	snprintf(below, sizeof(below), "%s/a/b", w[0]);
-	start = now();
+	if (!mounted_fuse(w[0], FUSE_LOOKUP))
+		return 1;
 	printf("mount below: %s\n", said(mount("x", below, "proc", 0, NULL)));
-	printf("in time: %s\n", now() - start < 6 ? "yes" : "no");
-	printf("mount elsewhere: %s\n", said(mount("x", w[1], "proc", 0, NULL)));
-	printf("umount elsewhere: %s\n", said(umount2(w[1], 0)));
-	fflush(stdout);
-	_exit(0);
+	return mounts_elsewhere(w[1], start);
+}
+
+/* fuse-flush TARGET OTHER: a clone of a file whose server lets nobody close it, then a mount elsewhere. */
+static int fuse_flush(char **w)
+{
+	double start = now();
+	char file[256];
+
+	snprintf(file, sizeof(file), "%s/file", w[0]);
+	if (!mounted_fuse(w[0], FUSE_FLUSH))
+		return 1;
+	printf("clone: %s\n", said((int)syscall(SYS_OPEN_TREE, AT_FDCWD, file, 1)));
+	return mounts_elsewhere(w[1], start);
 }
 
 static const struct {
@@ -430,7 +476,7 @@ static const struct {
 } ATTACKS[] = {
 	{ "flip-target", 3, flip_target }, { "flip-type", 2, flip_type }, { "flip-denied", 2, flip_denied }, { "flip-place", 4, flip_place },
 	{ "flip-cwd", 3, flip_cwd }, { "abis", 2, abis },
-	{ "fuse-hang", 2, fuse_hang },
+	{ "fuse-hang", 2, fuse_hang }, { "fuse-flush", 2, fuse_flush },
 	{ "locked", 2, locked }, { "handles", 0, handles },
 };
 
