@@ -5,11 +5,11 @@
 
 #include "mounter.h"
 
-enum { MAX_LATE = 256 };
 enum { SAFE = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS, IN_ROOT = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS };
 
-/* What a child is given; `strings` are the request's. */
+/* What a child is given; `what` and `strings` are the request's. */
 struct job {
+	const uint32_t *what;
 	strings_t strings;
 	size_t count;
 	bool cgroup;
@@ -80,75 +80,6 @@ static int make_mount_point(int rootfs, const char *path, bool directory)
 	return ret < 0 ? ret : 0;
 }
 
-/* Clones of the staged binds as init's namespace has them: locked copies, so their ro, nosuid and nodev hold. The staged path is the
- * host's and of our own making, opened while we are host root; the destination is the image's, and is resolved below its root. */
-static int attach_late(struct job *job, int rootfs)
-{
-	static int sources[MAX_LATE];
-	int ret = job->count > MAX_LATE ? -E2BIG : 0;
-
-	for (size_t i = 1; i < job->count && ret >= 0; i++)
-		ret = sources[i] = result(open_tree(AT_FDCWD, job->strings[i][0], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
-	if (ret >= 0)
-		ret = become_container_root();	/* the mount points that are made now are its own */
-	for (size_t i = 1; i < job->count && ret >= 0; i++) {
-		const char *destination = job->strings[i][1];
-		cleanup_fd int source = sources[i];
-		struct place place;
-
-		ret = *destination == '/' ? eci_place(source, &place) : -EBADMSG;
-		if (ret >= 0)
-			ret = attach(source, rootfs, destination, IN_ROOT);
-		if (ret == -ENOENT && (ret = make_mount_point(rootfs, destination, place.directory)) >= 0)
-			ret = attach(source, rootfs, destination, IN_ROOT);
-		if (ret < 0)
-			blame(job, ret, destination);
-	}
-	return ret;
-}
-
-/* In a child: in init's mount namespace, before it pivots. Nothing here follows a link of the image out of the rootfs. */
-static int attach_all(void *opaque)
-{
-	struct job *job = opaque;
-	cleanup_fd int rootfs = -1;
-	int ret;
-
-	if (setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 || setns(eci.ns[NS_MNT], CLONE_NEWNS) < 0 || fchdir(eci.init_root) < 0 ||
-	    chroot(".") < 0)
-		return blame(job, -errno, "the namespaces of init");
-	rootfs = eci_open_below(AT_FDCWD, job->strings[0][0], O_PATH | O_DIRECTORY, RESOLVE_NO_MAGICLINKS);
-	if (rootfs < 0)
-		return blame(job, rootfs, "rootfs");
-	ret = attach(job->trees[TREE_PROC], rootfs, "proc", SAFE);
-	if (ret < 0)
-		return blame(job, ret, "/proc");
-	ret = attach_sys(job, rootfs);
-	if (ret < 0)
-		return blame(job, ret, "/sys");
-	return attach_late(job, rootfs);
-}
-
-/* The two first trees and the late binds, into init's mount namespace. Cannot hurt the host: that namespace belongs to the container's
- * user namespace and the child has joined it, so the kernel lets it touch nothing else. */
-int eci_attach_first(strings_t strings, size_t count, bool cgroup, struct reply *reply)
-{
-	struct job job = { .strings = strings, .count = count, .cgroup = cgroup, .trees = { -1, -1 }, .reply = reply };
-	int ret = 0;
-
-	for (enum tree_kind kind = 0; kind < TREES && ret == 0; kind++) {
-		ret = job.trees[kind] = eci_tree(kind, NULL, NULL, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
-		if (ret >= 0)
-			ret = eci_place(job.trees[kind], &eci.first[kind]);
-		if (ret < 0)
-			return blame(&job, ret, kind == TREE_PROC ? "building the tree of /proc" : "building the tree of /sys");
-	}
-	ret = eci_in_child(attach_all, &job, false);
-	for (int kind = 0; kind < TREES; kind++)
-		eci_close(&job.trees[kind]);
-	return ret;
-}
-
 /* One key, as a path. Host and domain name are host root's by file; the calls ask for the owner of the namespace. */
 static int write_sysctl(int sys, const char *key, const char *value)
 {
@@ -162,31 +93,71 @@ static int write_sysctl(int sys, const char *key, const char *value)
 	return fd < 0 ? fd : write(fd, value, strlen(value)) < 0 ? -errno : 0;
 }
 
-static int write_all(void *opaque)
+/* The destination is the image's, and is resolved below its root; a mount point that is made now is container root's own. */
+static int attach_late(int source, int rootfs, const char *destination)
 {
-	struct job *job = opaque;
-	/* /proc/sys shows the namespaces of who looks, so ours will do. */
-	cleanup_fd int sys = openat(eci.proc, "sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
-	int ret;
+	cleanup_fd int bind = source;
+	struct place place;
+	int ret = attach(bind, rootfs, destination, IN_ROOT);
 
-	if (sys < 0 || setns(eci.ns[NS_NET], CLONE_NEWNET) < 0 || setns(eci.ns[NS_IPC], CLONE_NEWIPC) < 0 ||
-	    setns(eci.ns[NS_UTS], CLONE_NEWUTS) < 0 || setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0)
-		return -errno;
-	ret = become_container_root();
-	for (size_t i = 0; i < job->count && ret == 0; i++) {
-		ret = write_sysctl(sys, job->strings[i][0], job->strings[i][1]);
-		if (ret < 0)
-			blame(job, ret, job->strings[i][0]);
-	}
+	if (ret == -ENOENT && (ret = eci_place(bind, &place)) >= 0 && (ret = make_mount_point(rootfs, destination, place.directory)) >= 0)
+		ret = attach(bind, rootfs, destination, IN_ROOT);
 	return ret;
 }
 
-/* Cannot hurt the host: the child is container root in the container's user namespace, and the kernel decides what that may write. */
-int eci_write_sysctls(strings_t values, size_t count, struct reply *reply)
+/* In a child: in init's namespaces, before it pivots. Nothing here follows a link of the image out of the rootfs. The staged binds are cloned
+ * as init's mount namespace has them: locked copies, so their ro, nosuid and nodev hold. Their paths and that of the rootfs are the host's
+ * and of our own making, opened while we are host root; /proc/sys shows the namespaces of who looks, so ours will do. */
+static int attach_all(void *opaque)
 {
-	struct job job = { .strings = values, .count = count, .reply = reply };
+	static int sources[RECORDS_MAX];
+	struct job *job = opaque;
+	cleanup_fd int rootfs = -1, sys = openat(eci.proc, "sys", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	int ret = 0;
 
-	return eci_in_child(write_all, &job, false);
+	if (sys < 0 || setns(eci.ns[NS_NET], CLONE_NEWNET) < 0 || setns(eci.ns[NS_IPC], CLONE_NEWIPC) < 0 ||
+	    setns(eci.ns[NS_UTS], CLONE_NEWUTS) < 0 || setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 ||
+	    setns(eci.ns[NS_MNT], CLONE_NEWNS) < 0 || fchdir(eci.init_root) < 0 || chroot(".") < 0)
+		return blame(job, -errno, "the namespaces of init");
+	rootfs = eci_open_below(AT_FDCWD, job->strings[0][0], O_PATH | O_DIRECTORY, RESOLVE_NO_MAGICLINKS);
+	if (rootfs < 0)
+		return blame(job, rootfs, "rootfs");
+	for (size_t i = 1; i < job->count && ret >= 0; i++)
+		if (job->what[i] == LATE_BIND)
+			ret = sources[i] = result(open_tree(AT_FDCWD, job->strings[i][0], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+	if (ret < 0 || (ret = become_container_root()) < 0)
+		return blame(job, ret, "as container root");
+	for (size_t i = 1; i < job->count; i++)
+		if (job->what[i] == LATE_SYSCTL && (ret = write_sysctl(sys, job->strings[i][0], job->strings[i][1])) < 0)
+			return blame(job, ret, job->strings[i][0]);
+	if ((ret = attach(job->trees[TREE_PROC], rootfs, "proc", SAFE)) < 0)
+		return blame(job, ret, "/proc");
+	if ((ret = attach_sys(job, rootfs)) < 0)
+		return blame(job, ret, "/sys");
+	for (size_t i = 1; i < job->count; i++)
+		if (job->what[i] == LATE_BIND && (ret = attach_late(sources[i], rootfs, job->strings[i][1])) < 0)
+			return blame(job, ret, job->strings[i][1]);
+	return 0;
+}
+
+/* Sysctls, the two first trees, late binds. Cannot hurt the host: init's namespaces belong to the container's user namespace, of which the
+ * child becomes root, so the kernel lets it touch nothing else. */
+int eci_attach_first(const uint32_t *what, strings_t strings, size_t count, bool cgroup, struct reply *reply)
+{
+	struct job job = { .what = what, .strings = strings, .count = count, .cgroup = cgroup, .trees = { -1, -1 }, .reply = reply };
+	int ret = 0;
+
+	for (enum tree_kind kind = 0; kind < TREES && ret == 0; kind++) {
+		ret = job.trees[kind] = eci_tree(kind, NULL, NULL, 0, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+		if (ret >= 0)
+			ret = eci_place(job.trees[kind], &eci.first[kind]);
+		if (ret < 0)
+			return blame(&job, ret, kind == TREE_PROC ? "building the tree of /proc" : "building the tree of /sys");
+	}
+	ret = eci_in_child(attach_all, &job, false);
+	for (int kind = 0; kind < TREES; kind++)
+		eci_close(&job.trees[kind]);
+	return ret;
 }
 
 /* 0 if a fresh mount is refused for what it would reveal; that and nothing else, so all before fsmount must succeed. */

@@ -37,17 +37,12 @@ static bool mount_new(const char *type, const char *at, unsigned int attributes)
 	return mount >= 0 && move_mount(mount, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) == 0;
 }
 
-/* A small tmpfs as our root: what we can reach is what we need. `from` has the FUSE mounts below it; it is taken over where the kernel
- * allows no clone. */
-static void make_home(int from)
+/* A small tmpfs as our root: what we can reach is what we need. `nodes`, a clone that is ours, has the FUSE mounts below it. */
+static void make_home(int nodes)
 {
 	const unsigned int plain = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
-	cleanup_fd int nodes = open_tree(from, "", AT_EMPTY_PATH | AT_RECURSIVE | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC), file = -1;
+	cleanup_fd int file = -1;
 
-	if (nodes < 0)
-		nodes = from;
-	else
-		close(from);
 	must(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "a mount namespace of our own");
 	must(mount_new("tmpfs", "/proc", plain) && chdir("/proc") == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
 	     umount2(".", MNT_DETACH) == 0 && chdir("/") == 0, "a root of our own");
@@ -56,7 +51,8 @@ static void make_home(int from)
 	must(mkdir("/tree/0", 0555) == 0 && mkdir("/tree/1", 0555) == 0 && mkdir("/tree/2", 0555) == 0 && mkdir("/tree/3", 0555) == 0,
 	     "places for trees");
 	must(mount_new("proc", "/proc", plain), "a procfs of our own");
-	must(eci_attributes(nodes, "", plain, 0, AT_RECURSIVE) == 0 && move_mount(nodes, "", AT_FDCWD, "/nodes", MOVE_MOUNT_F_EMPTY_PATH) == 0, "nodes");
+	must(eci_attributes(nodes, "", plain, 0, AT_RECURSIVE) == 0 && move_mount(nodes, "", AT_FDCWD, "/nodes", MOVE_MOUNT_F_EMPTY_PATH) == 0 &&
+	     close(nodes) == 0, "nodes");
 	must(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0, "a read-only root");
 }
 
@@ -94,16 +90,6 @@ struct packet {
 	int fd;			/* the one descriptor that may come along, or -1 */
 };
 
-static const char *take_string(const char **at, const char *end, uint32_t length)
-{
-	const char *text = *at;
-
-	if (!length || length > (size_t)(end - text) || memchr(text, 0, length) != text + length - 1)
-		return NULL;
-	*at += length;
-	return text;
-}
-
 static int parse(struct packet *packet, const char *buffer, size_t size)
 {
 	const char *at = buffer + sizeof(struct request), *end = buffer + size;
@@ -112,17 +98,16 @@ static int parse(struct packet *packet, const char *buffer, size_t size)
 	if (size < sizeof(struct request) || packet->request->count > RECORDS_MAX || packet->request->tree >= TREES)
 		return -EBADMSG;
 	for (uint32_t i = 0; i < packet->request->count; i++) {
-		struct record record;
-
-		if ((size_t)(end - at) < sizeof(record))
+		if ((size_t)(end - at) < sizeof(packet->what[i]))
 			return -EBADMSG;
-		memcpy(&record, at, sizeof(record));
-		at += sizeof(record);
-		packet->what[i] = record.what;
-		packet->strings[i][0] = take_string(&at, end, record.first_len);
-		packet->strings[i][1] = packet->strings[i][0] ? take_string(&at, end, record.second_len) : NULL;
-		if (!packet->strings[i][1])
-			return -EBADMSG;
+		memcpy(&packet->what[i], at, sizeof(packet->what[i]));
+		at += sizeof(packet->what[i]);
+		for (int j = 0; j < 2; j++) {
+			packet->strings[i][j] = at;
+			at = memchr(at, 0, (size_t)(end - at));
+			if (!at++)
+				return -EBADMSG;
+		}
 	}
 	return at == end ? 0 : -EBADMSG;
 }
@@ -209,13 +194,13 @@ static int carry_out(struct packet *packet, struct reply *reply)
 		return plan(packet, reply);
 	case REQUEST_CONTAINER:
 		return container(request);
-	case REQUEST_SYSCTLS:
-		for (uint32_t i = 0; i < request->count; i++)
-			if (!inner_path(strings[i][0]))
-				return -EBADMSG;
-		return eci_write_sysctls(strings, request->count, reply);
 	case REQUEST_ATTACH:
-		return request->count && *strings[0][0] == '/' ? eci_attach_first(strings, request->count, request->flags & 1, reply) : -EBADMSG;
+		if (!request->count || *strings[0][0] != '/')
+			return -EBADMSG;
+		for (uint32_t i = 1; i < request->count; i++)
+			if (packet->what[i] == LATE_SYSCTL ? !inner_path(strings[i][0]) : packet->what[i] != LATE_BIND || *strings[i][1] != '/')
+				return -EBADMSG;
+		return eci_attach_first(packet->what, strings, request->count, request->flags & 1, reply);
 	case REQUEST_PROVE:
 		return eci_prove(reply);
 	case REQUEST_EMULATE:

@@ -84,14 +84,18 @@ static inline int eci_take_off(int tree)
 	return result(umount2(".", MNT_DETACH));
 }
 
-/* ---- One packet from Python: a header and `count` records. mounts/wire.py says the same; both check the sizes. ---- */
+/* ---- One packet from Python: a header and `count` records: a 32-bit `what`, an enum cover or operation or late, and two strings, each with
+ * its NUL. mounts/wire.py says the same; both check the sizes. ---- */
 
-enum request_kind { REQUEST_PLAN = 1, REQUEST_CONTAINER, REQUEST_SYSCTLS, REQUEST_ATTACH, REQUEST_PROVE, REQUEST_EMULATE };
+enum request_kind { REQUEST_PLAN = 1, REQUEST_CONTAINER, REQUEST_ATTACH, REQUEST_PROVE, REQUEST_EMULATE };
 enum tree_kind { TREE_PROC, TREE_SYSFS, TREES };
 /* A tunable is a node of the other FUSE superblock, and no more than a node once it is open. */
 enum cover { COVER_READONLY = 1, COVER_NODE, COVER_MASK, COVER_SELF, COVER_TUNABLE };
 enum operation { OP_MOUNT_TREE = 1, OP_REMOUNT_BIND, OP_REMOUNT_SUPERBLOCK, OP_UMOUNT_TREE, OP_BIND, OP_OPEN_TREE, OP_SET_ATTRIBUTES,
 		 OP_RECONFIGURE, OP_FSOPEN, OP_FSMOUNT, OP_MOUNT_NEW, OP_RESOLVE, OP_MOVE, OP_MAKE_NODE, OPERATIONS };
+/* The records of REQUEST_ATTACH: the first one is the path of the rootfs; then sysctls, by path and value, and binds, by source and
+ * destination. */
+enum late { LATE_SYSCTL = 1, LATE_BIND };
 /* Where OP_RESOLVE puts the mount table, and what the records 1, 2 ... lead to, until the next request but the one for the same call. */
 enum { HELD = 512, HELD_LAST = HELD + 399, FOLLOW = 1, OF_CALLER = 2 /* times a descriptor of its, from 1 on */ };
 enum { REPLY_NOT_TREE = 1, REPLY_UNDONE = 2 };
@@ -106,18 +110,13 @@ struct request {
 					 * clear that a copy is of one mount alone */
 };
 
-/* Followed by both strings, each with its NUL, which the lengths count. `what` is an enum cover or an enum operation. */
-struct record {
-	uint32_t what, first_len, second_len;
-};
-
 struct reply {
 	int32_t error;			/* 0 or -errno */
 	uint32_t flags, uid, pid;	/* of the caller: host ids */
 	uint64_t mount_id;		/* of what a mount has made and stands, also if the same call did so before; or 0 */
 	char what[48];			/* what the error is about */
 };
-_Static_assert(sizeof(struct request) == 64 && sizeof(struct record) == 12 && sizeof(struct reply) == 72, "mounts/wire.py");
+_Static_assert(sizeof(struct request) == 64 && sizeof(struct reply) == 72, "mounts/wire.py");
 
 /* ---- State ---- */
 
@@ -198,8 +197,7 @@ int eci_attributes(int mount, const char *path, uint64_t set, uint64_t clear, un
 void eci_clear_stage(void);
 
 /* first.c: what is done once for a container */
-int eci_attach_first(strings_t strings, size_t count, bool cgroup, struct reply *reply);
-int eci_write_sysctls(strings_t values, size_t count, struct reply *reply);
+int eci_attach_first(const uint32_t *what, strings_t strings, size_t count, bool cgroup, struct reply *reply);
 int eci_prove(struct reply *reply);
 
 /* walk.c: where a path of the caller leads */

@@ -29,8 +29,9 @@ class MountWork(Protocol):
     """What a container needs of the mounter, besides emulated calls."""
 
     async def container(self, init: int) -> None: ...
-    async def write_sysctls(self, values: tuple[tuple[bytes, bytes], ...]) -> None: ...
-    async def attach_first(self, rootfs: bytes, late: tuple[LateBind, ...], cgroup: bool) -> None: ...
+    async def attach_first(
+        self, rootfs: bytes, late: tuple[LateBind, ...], cgroup: bool, sysctls: tuple[tuple[bytes, bytes], ...],
+    ) -> None: ...
     async def delegate_cgroup(self, init: int, owner: int) -> None: ...
     async def prove(self) -> None: ...
 
@@ -95,8 +96,9 @@ class Container:
         parts.leases.record_init(state.key, pid, start, self._cgroups(pid))
         await parts.mounter.container(pid)
         limits = {} if state.joined else counters(state.calls)  # of a user namespace that is another's, that one has decided
-        await parts.mounter.write_sysctls((*parts.sysctls, *((name.encode(), b"%d" % limit) for name, limit in limits.items())))
-        await parts.mounter.attach_first(os.fsencode(state.rootfs), record.load_late_binds(self._directory), state.cgroup_mount)
+        sysctls = (*parts.sysctls, *((name.encode(), b"%d" % limit) for name, limit in limits.items()))
+        late = record.load_late_binds(self._directory)
+        await parts.mounter.attach_first(os.fsencode(state.rootfs), late, state.cgroup_mount, sysctls)
         if state.mode is Mode.SYSTEM:
             await parts.mounter.delegate_cgroup(pid, state.ids.start)
         parts.sampler.attach(pid)

@@ -107,11 +107,10 @@ class LastingMounter:
         self._init = init
         await self._serving().container(init)
 
-    async def write_sysctls(self, values: Sequence[tuple[bytes, bytes]]) -> None:
-        await self._serving().write_sysctls(values)
-
-    async def attach_first(self, rootfs: bytes, late: Sequence[LateBind], cgroup: bool) -> None:
-        await self._serving().attach_first(rootfs, late, cgroup)
+    async def attach_first(
+        self, rootfs: bytes, late: Sequence[LateBind], cgroup: bool, sysctls: Sequence[tuple[bytes, bytes]],
+    ) -> None:
+        await self._serving().attach_first(rootfs, late, cgroup, sysctls)
 
     async def delegate_cgroup(self, init: int, owner: int) -> None:
         await self._serving().delegate_cgroup(init, owner)

@@ -34,7 +34,7 @@ from eci_supervisor.model.verdict import (
 )
 
 REQUEST: Final = struct.Struct("=IIQQIIiIQQQ")
-RECORD: Final = struct.Struct("=III")
+WHAT: Final = struct.Struct("=I")
 REPLY: Final = struct.Struct("=iIIIQ48s")
 PACKET_MAX: Final = 128 * 1024
 NOT_TREE: Final = 1
@@ -46,10 +46,16 @@ class Kind(IntEnum):
 
     PLAN = 1
     CONTAINER = 2
-    SYSCTLS = 3
-    ATTACH = 4
-    PROVE = 5
-    EMULATE = 6
+    ATTACH = 3
+    PROVE = 4
+    EMULATE = 5
+
+
+class Late(IntEnum):
+    """enum late: the records of an ATTACH."""
+
+    SYSCTL = 1
+    BIND = 2
 
 
 class Operation(IntEnum):
@@ -126,7 +132,7 @@ def request(
     for what, first, second in records:
         if b"\0" in first or b"\0" in second:
             raise WireError(f"a NUL in {first + second!r}")
-        parts += [RECORD.pack(what, len(first) + 1, len(second) + 1), first, b"\0", second, b"\0"]
+        parts += [WHAT.pack(what), first, b"\0", second, b"\0"]
     packet = b"".join(parts)
     if len(packet) > PACKET_MAX:
         raise WireError(f"a packet of {len(packet)} bytes")
@@ -138,9 +144,11 @@ def plan_request(plan: TreePlan) -> bytes:
     return request(Kind.PLAN, records, tree=TREES.index(plan.kind), flags=int(plan.read_only))
 
 
-def attach_request(rootfs: bytes, late: Sequence[LateBind], cgroup: bool) -> bytes:
-    binds = [(0, bind.staged.encode(errors="surrogateescape"), bind.destination.encode(errors="surrogateescape")) for bind in late]
-    return request(Kind.ATTACH, [(0, rootfs, b""), *binds], flags=int(cgroup))
+def attach_request(rootfs: bytes, late: Sequence[LateBind], cgroup: bool, sysctls: Sequence[tuple[bytes, bytes]]) -> bytes:
+    """sysctls: by path."""
+    values = [(Late.SYSCTL, path, value) for path, value in sysctls]
+    binds = [(Late.BIND, bind.staged.encode(errors="surrogateescape"), bind.destination.encode(errors="surrogateescape")) for bind in late]
+    return request(Kind.ATTACH, [(0, rootfs, b""), *values, *binds], flags=int(cgroup))
 
 
 def resolve_request(names: Sequence[Named], caller: Caller) -> bytes:

@@ -48,9 +48,9 @@ async def contained(*options: str, proc: TreePlan = mounting.PROC) -> AsyncItera
         await mounter.plan(mounting.SYSFS)
         with Contained() as container:
             await mounter.container(container.init)
-            await mounter.write_sysctls([(b"kernel.domainname", b"inside"), (b"kernel.msgmax", b"4096"),
-                                         (b"net/ipv4/conf/lo/forwarding", b"1"), (b"net.ipv4.ip_unprivileged_port_start", b"0")])
-            await mounter.attach_first(ROOT.encode(), [LateBind(f"{ROOT}/ro", "/run/late")], cgroup=True)
+            sysctls = [(b"kernel.domainname", b"inside"), (b"kernel.msgmax", b"4096"), (b"net/ipv4/conf/lo/forwarding", b"1"),
+                       (b"net.ipv4.ip_unprivileged_port_start", b"0")]
+            await mounter.attach_first(ROOT.encode(), [LateBind(f"{ROOT}/ro", "/run/late")], True, sysctls)
             container.pivot()
             await mounter.prove()
             yield mounter, container

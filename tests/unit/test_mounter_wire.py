@@ -45,11 +45,12 @@ def constants(name: str) -> list[str]:
 
 def test_enums_agree_with_the_header() -> None:
     assert constants("request_kind") == [f"REQUEST_{kind.name}" for kind in wire.Kind]
+    assert constants("late") == [f"LATE_{late.name}" for late in wire.Late]
     assert constants("operation") == [*(f"OP_{operation.name}" for operation in wire.Operation), "OPERATIONS"]
     assert constants("cover") == [f"COVER_{cover.name}" for cover in Cover]
     assert constants("tree_kind") == [*(f"TREE_{kind.name}" for kind in wire.TREES), "TREES"]
-    sizes = [int(size) for size in re.findall(r"sizeof\(struct (?:request|record|reply)\) == (\d+)", HEADER)]
-    assert sizes == [wire.REQUEST.size, wire.RECORD.size, wire.REPLY.size]
+    sizes = [int(size) for size in re.findall(r"sizeof\(struct (?:request|reply)\) == (\d+)", HEADER)]
+    assert sizes == [wire.REQUEST.size, wire.REPLY.size]
 
 
 PLAIN = (-1, 0, 0, 0, 0)  # no descriptor, no attributes
@@ -60,12 +61,10 @@ def unpacked(packet: bytes) -> tuple[tuple[int, ...], list[wire.Record]]:
     header = wire.REQUEST.unpack_from(packet)
     at, records = wire.REQUEST.size, []
     for _ in range(header[5]):
-        what, first, second = wire.RECORD.unpack_from(packet, at)
-        at += wire.RECORD.size
-        strings = packet[at:at + first], packet[at + first:at + first + second]
-        assert all(text.find(b"\0") == len(text) - 1 for text in strings)
-        records.append((what, strings[0][:-1], strings[1][:-1]))
-        at += first + second
+        what, = wire.WHAT.unpack_from(packet, at)
+        first, second, _ = packet[at + wire.WHAT.size:].split(b"\0", 2)
+        records.append((what, first, second))
+        at += wire.WHAT.size + len(first) + len(second) + 2
     assert at == len(packet)
     return header, records
 
@@ -86,13 +85,13 @@ def test_options_of_a_tree_are_records() -> None:
 
 def test_what_is_to_be_looked_up() -> None:
     header, records = unpacked(wire.resolve_request((Named(b"/a"), Named(b"", 0), Named(b"b", 5, follow=False)), Caller(3, 9, 10)))
-    assert header == (6, 0, 9, 0, 10, 4, *PLAIN)
+    assert header == (5, 0, 9, 0, 10, 4, *PLAIN)
     assert records == [(12, b"", b""), (1, b"/a", b""), (3, b"", b""), (12, b"b", b"")]
     made = wire.emulate_request(MountNew(b"t", 0, b"o", b"s", b"tmpfs"), Caller(3, 9, 10), held=2)
-    assert unpacked(made)[0] == (6, 0, 9, 0, 10, 2, -1, 2, 0, 0, 0)
+    assert unpacked(made)[0] == (5, 0, 9, 0, 10, 2, -1, 2, 0, 0, 0)
     alone = [wire.emulate_request(effect, Caller(3, 9, 10), held=1, alone=True) for effect in (
         Bind(b"2", b"1", recursive=True), OpenTree(-1, b"1", 0x8001))]
-    assert [unpacked(one)[0] for one in alone] == [(6, 0, 9, 0, 10, 1, -1, 1, 0, 1, 0), (6, 0, 9, 1, 10, 1, -1, 1, 0, 1, 0)]
+    assert [unpacked(one)[0] for one in alone] == [(5, 0, 9, 0, 10, 1, -1, 1, 0, 1, 0), (5, 0, 9, 1, 10, 1, -1, 1, 0, 1, 0)]
 
 
 @pytest.mark.parametrize("record", [(0, b"a\0b", b""), (0, b"", b"\0"), (0, b"x" * wire.PACKET_MAX, b"")])
@@ -119,7 +118,7 @@ def test_each_effect_is_one_record() -> None:
         Fsmount(5, 1, 4): ((0, 1, 5, 0, 4, 0, 0), (10, b"", b"")),
     }
     for effect, ((tree, flags, *more), record) in effects.items():
-        assert unpacked(wire.emulate_request(effect, Caller(3, 9, 10))) == ((6, tree, 9, flags, 10, 1, *more), [record])
+        assert unpacked(wire.emulate_request(effect, Caller(3, 9, 10))) == ((5, tree, 9, flags, 10, 1, *more), [record])
 
 
 def test_a_superblock_comes_with_where_it_may_be_mounted() -> None:
@@ -137,8 +136,8 @@ def test_plan_and_attach() -> None:
     plan = TreePlan(TreeKind.PROC, (Entry(b"uptime", Cover.NODE, 16), Entry(b"acpi", Cover.MASK)), read_only=True)
     assert unpacked(wire.plan_request(plan)) == ((1, 0, 0, 1, 0, 2, *PLAIN), [(2, b"uptime", b""), (3, b"acpi", b"")])
     late = [LateBind("/stage/\udcff", "/run/x")]
-    records = [(0, b"/r", b""), (0, b"/stage/\xff", b"/run/x")]
-    assert unpacked(wire.attach_request(b"/r", late, True)) == ((4, 0, 0, 1, 0, 2, *PLAIN), records)
+    records = [(0, b"/r", b""), (1, b"kernel/msgmax", b"9"), (2, b"/stage/\xff", b"/run/x")]
+    assert unpacked(wire.attach_request(b"/r", late, True, [(b"kernel/msgmax", b"9")])) == ((3, 0, 0, 1, 0, 3, *PLAIN), records)
 
 
 @given(st.binary(max_size=200))
