@@ -12,9 +12,7 @@ struct job {
 	const uint32_t *what;
 	strings_t strings;
 	size_t count;
-	bool cgroup;
 	int trees[TREES];
-	enum tree_kind kind;
 	struct reply *reply;
 };
 
@@ -37,7 +35,7 @@ static int attach(int tree, int root, const char *path, uint64_t resolve)
 }
 
 /* ROOTFS/sys: a tmpfs that the runtime made as the place for its cgroup mounts goes, and these come back on our sysfs. */
-static int attach_sys(struct job *job, int rootfs)
+static int attach_sys(int sysfs, int rootfs)
 {
 	cleanup_fd int cgroup = -1, under = eci_open_below(rootfs, "sys", O_PATH | O_DIRECTORY, SAFE);
 	struct place place;
@@ -46,12 +44,11 @@ static int attach_sys(struct job *job, int rootfs)
 	if (under < 0 || eci_place(under, &place) < 0)
 		return under < 0 ? under : -errno;
 	if (place.mount_root && eci_fs_magic(under) == TMPFS_MAGIC) {
-		if (job->cgroup)
-			cgroup = open_tree(under, "fs/cgroup", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
-		if ((job->cgroup && cgroup < 0) || fchdir(under) < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
+		cgroup = open_tree(under, "fs/cgroup", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
+		if ((cgroup < 0 && errno != ENOENT) || fchdir(under) < 0 || umount2(".", MNT_DETACH) < 0 || chdir("/") < 0)
 			return -errno;
 	}
-	ret = attach(job->trees[TREE_SYSFS], rootfs, "sys", SAFE);
+	ret = attach(sysfs, rootfs, "sys", SAFE);
 	return ret < 0 || cgroup < 0 ? ret : attach(cgroup, rootfs, "sys/fs/cgroup", SAFE);
 }
 
@@ -132,7 +129,7 @@ static int attach_all(void *opaque)
 			return blame(job, ret, job->strings[i][0]);
 	if ((ret = attach(job->trees[TREE_PROC], rootfs, "proc", SAFE)) < 0)
 		return blame(job, ret, "/proc");
-	if ((ret = attach_sys(job, rootfs)) < 0)
+	if ((ret = attach_sys(job->trees[TREE_SYSFS], rootfs)) < 0)
 		return blame(job, ret, "/sys");
 	for (size_t i = 1; i < job->count; i++)
 		if (job->what[i] == LATE_BIND && (ret = attach_late(sources[i], rootfs, job->strings[i][1])) < 0)
@@ -142,9 +139,9 @@ static int attach_all(void *opaque)
 
 /* Sysctls, the two first trees, late binds. Cannot hurt the host: init's namespaces belong to the container's user namespace, of which the
  * child becomes root, so the kernel lets it touch nothing else. */
-int eci_attach_first(const uint32_t *what, strings_t strings, size_t count, bool cgroup, struct reply *reply)
+int eci_attach_first(const uint32_t *what, strings_t strings, size_t count, struct reply *reply)
 {
-	struct job job = { .what = what, .strings = strings, .count = count, .cgroup = cgroup, .trees = { -1, -1 }, .reply = reply };
+	struct job job = { .what = what, .strings = strings, .count = count, .trees = { -1, -1 }, .reply = reply };
 	int ret = 0;
 
 	for (enum tree_kind kind = 0; kind < TREES && ret == 0; kind++) {
@@ -160,35 +157,29 @@ int eci_attach_first(const uint32_t *what, strings_t strings, size_t count, bool
 	return ret;
 }
 
-/* 0 if a fresh mount is refused for what it would reveal; that and nothing else, so all before fsmount must succeed. */
+/* 0 if the mount of a fresh superblock is refused for what it would reveal; that and nothing else, so all before fsmount must succeed. */
 static int refused(void *opaque)
 {
-	struct job *job = opaque;
-	const char *name = job->kind == TREE_PROC ? "proc" : "sysfs";
-	cleanup_fd int context = -1, mount = -1;
+	const int *context = opaque;
+	cleanup_fd int mount = -1;
 
-	if (setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 || setns(eci.ns[NS_MNT], CLONE_NEWNS) < 0 ||
-	    setns(eci.ns[NS_NET], CLONE_NEWNET) < 0)
-		return blame(job, -errno, "joining the container");
-	context = fsopen(name, FSOPEN_CLOEXEC);
-	if (context < 0 || fsconfig(context, FSCONFIG_CREATE, NULL, NULL, 0) < 0)
-		return blame(job, -errno, "making a superblock in the container");
-	mount = fsmount(context, FSMOUNT_CLOEXEC, 0);
-	return blame(job, mount >= 0 ? -ENOTUNIQ : errno == EPERM ? 0 : -errno, name);
+	if (setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 || setns(eci.ns[NS_MNT], CLONE_NEWNS) < 0)
+		return -errno;
+	mount = fsmount(*context, FSMOUNT_CLOEXEC, 0);
+	return mount >= 0 ? -ENOTUNIQ : errno == EPERM ? 0 : -errno;
 }
 
-/* Rules out that a fresh procfs or sysfs can be mounted in the container: -ENOTUNIQ names the one that can. The child is born into its
- * pid namespace: procfs is asked for there as anybody inside would. Cannot hurt the host: nothing is attached. */
+/* Rules out that a fresh procfs or sysfs can be mounted in the container: -ENOTUNIQ names the one that can. Cannot hurt the host: nothing is
+ * attached. */
 int eci_prove(struct reply *reply)
 {
-	struct job job = { .reply = reply };
 	int ret = 0;
 
-	if (setns(eci.ns[NS_PID], CLONE_NEWPID) < 0)
-		return -errno;
-	for (job.kind = 0; job.kind < TREES && ret == 0; job.kind++)
-		ret = eci_in_child(refused, &job, true);
-	if (setns(eci.home_pid, CLONE_NEWPID) < 0)
-		_exit(1);
+	for (enum tree_kind kind = 0; kind < TREES && ret == 0; kind++) {
+		cleanup_fd int context = eci_context(kind, eci.ns, NULL, NULL, 0);
+
+		snprintf(reply->what, sizeof(reply->what), "%s", kind == TREE_PROC ? "proc" : "sysfs");
+		ret = context < 0 ? context : eci_in_child(refused, &context, false);
+	}
 	return ret;
 }

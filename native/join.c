@@ -32,27 +32,16 @@ static struct slot {
 } slots[SLOTS], *ready, *running;
 static pid_t mounter;
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 /* Waits until `*futex` is set, at most `ms` (for ever if negative); whether it is. errno is not asked: a child shares it. */
-static bool wait_set(uint32_t *futex, int64_t ms)
+static bool wait_set(uint32_t *futex, int ms)
 {
-	int64_t left, until = now_ms() + ms;
+	const struct timespec timeout = { .tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L };
+	bool late = false;
 
 	while (!__atomic_load_n(futex, __ATOMIC_ACQUIRE)) {
-		struct timespec timeout;
-
-		left = until - now_ms();
-		if (ms >= 0 && left <= 0)
+		if (late)
 			return false;
-		timeout = (struct timespec){ .tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000 };
-		syscall(SYS_futex, futex, FUTEX_WAIT_PRIVATE, 0, ms < 0 ? NULL : &timeout, NULL, 0);
+		late = syscall(SYS_futex, futex, FUTEX_WAIT_PRIVATE, 0, ms < 0 ? NULL : &timeout, NULL, 0) < 0 && ms >= 0;
 	}
 	return true;
 }
@@ -172,7 +161,7 @@ int eci_open_namespaces(int proc, int *ns, unsigned int which)
 }
 
 /* The numbers of the line of /proc/PID/status that starts with `key`; how many there are. */
-static int numbers(const char *status, const char *key, uint32_t *to, int room)
+int eci_numbers(const char *status, const char *key, uint32_t *to, int room)
 {
 	const char *line = strstr(status, key);
 	int n = 0;
@@ -198,12 +187,12 @@ static int read_status(struct caller *caller)
 		got += (size_t)n;
 	status[got] = 0;
 	caps = strstr(status, "\nCapEff:\t");
-	caller->levels = numbers(status, "\nNStgid:", caller->tgid_in, MAX_LEVELS);
-	if (!caps || numbers(status, "\nUid:", caller->uid, 4) != 4 || numbers(status, "\nGid:", caller->gid, 4) != 4 ||
-	    numbers(status, "\nNSpid:", caller->tid_in, MAX_LEVELS) != caller->levels || numbers(status, "\nPPid:", &caller->parent, 1) != 1)
+	caller->levels = eci_numbers(status, "\nNStgid:", caller->tgid_in, MAX_LEVELS);
+	if (!caps || eci_numbers(status, "\nUid:", caller->uid, 4) != 4 || eci_numbers(status, "\nGid:", caller->gid, 4) != 4 ||
+	    eci_numbers(status, "\nNSpid:", caller->tid_in, MAX_LEVELS) != caller->levels || eci_numbers(status, "\nPPid:", &caller->parent, 1) != 1)
 		return -ENOENT;
 	caller->caps = strtoull(caps + strlen("\nCapEff:\t"), NULL, 16);
-	caller->ngroups = numbers(status, "\nGroups:", caller->groups, MAX_GROUPS);
+	caller->ngroups = eci_numbers(status, "\nGroups:", caller->groups, MAX_GROUPS);
 	return 0;
 }
 

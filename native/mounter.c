@@ -200,7 +200,7 @@ static int carry_out(struct packet *packet, struct reply *reply)
 		for (uint32_t i = 1; i < request->count; i++)
 			if (packet->what[i] == LATE_SYSCTL ? !inner_path(strings[i][0]) : packet->what[i] != LATE_BIND || *strings[i][1] != '/')
 				return -EBADMSG;
-		return eci_attach_first(packet->what, strings, request->count, request->flags & 1, reply);
+		return eci_attach_first(packet->what, strings, request->count, reply);
 	case REQUEST_PROVE:
 		return eci_prove(reply);
 	case REQUEST_EMULATE:

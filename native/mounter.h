@@ -183,6 +183,7 @@ int eci_in_child(int (*run)(void *arg), void *arg, bool newborn);
 int eci_ask(const struct caller *caller, int fd);
 void eci_child_ready(void);
 int eci_open_namespaces(int proc, int *ns, unsigned int which);
+int eci_numbers(const char *status, const char *key, uint32_t *to, int room);
 int eci_look(struct caller *caller, unsigned int which);
 void eci_forget(struct caller *caller);
 int eci_become(const struct caller *caller);
@@ -197,7 +198,7 @@ int eci_attributes(int mount, const char *path, uint64_t set, uint64_t clear, un
 void eci_clear_stage(void);
 
 /* first.c: what is done once for a container */
-int eci_attach_first(const uint32_t *what, strings_t strings, size_t count, bool cgroup, struct reply *reply);
+int eci_attach_first(const uint32_t *what, strings_t strings, size_t count, struct reply *reply);
 int eci_prove(struct reply *reply);
 
 /* walk.c: where a path of the caller leads */

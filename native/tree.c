@@ -80,37 +80,32 @@ static int attach(int mount, int tree, const char *path)
 	return result(move_mount(mount, "", tree, path, MOVE_MOUNT_F_EMPTY_PATH));
 }
 
-static int clone_mask(const struct entry *entry)
+/* Puts over the path what belongs there: the clone of its node that was made at home, a mask of the stage's, or the path itself. */
+static int put_over(const struct entry *entry, int tree, int node)
 {
-	return result(open_tree(AT_FDCWD, entry->is_dir ? "/directory" : "/file", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-}
+	const unsigned int how = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC;
+	cleanup_fd int own = -1;
 
-/* What goes over a path, cloned at home. */
-static int clone_cover(const struct entry *entry)
-{
-	if (entry->cover == COVER_NODE)
-		return result(open_tree(entry->node, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC));
-	return entry->cover == COVER_MASK ? clone_mask(entry) : -1;
+	if (entry->cover == COVER_MASK)
+		node = own = open_tree(AT_FDCWD, entry->is_dir ? "/directory" : "/file", how);
+	else if (entry->cover != COVER_NODE)
+		node = own = open_tree(tree, entry->path, how | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW);
+	return node < 0 ? -errno : attach(node, tree, entry->path);
 }
 
 /* 1 if the path is covered now, 0 if this kernel, or this namespace, has no such file. */
-static int cover(struct entry *entry, int tree, int clone)
+static int cover(struct entry *entry, int tree, int node)
 {
-	cleanup_fd int own = -1;
-	int ret;
+	int ret = put_over(entry, tree, node);
 
-	if (entry->cover == COVER_READONLY || entry->cover == COVER_SELF)
-		clone = own = result(open_tree(tree, entry->path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE | AT_SYMLINK_NOFOLLOW));
-	ret = clone < 0 ? clone : attach(clone, tree, entry->path);
 	if (entry->cover == COVER_MASK && (ret == -ENOTDIR || ret == -EINVAL)) {
-		entry->is_dir = !entry->is_dir;	/* the path is of the other type than last time; the stage has both masks too */
-		own = clone_mask(entry);
-		ret = own < 0 ? own : attach(own, tree, entry->path);
+		entry->is_dir = !entry->is_dir;	/* the path is of the other type than last time */
+		ret = put_over(entry, tree, node);
 	}
 	return ret == -ENOENT || ret == -ENOTDIR ? 0 : ret < 0 ? ret : 1;
 }
 
-static int cover_all(struct plan *plan, int tree, const int *clones)
+static int cover_all(struct plan *plan, int tree, const int *nodes)
 {
 	/* subset=pid leaves no node to cover. What keeps the tree from counting as fully visible must not go with a process: the mount on
 	 * a file of a pid 1 vanishes with that, and then a fresh procfs is allowed. So it is the link `self`, over itself. */
@@ -118,7 +113,7 @@ static int cover_all(struct plan *plan, int tree, const int *clones)
 	int covered = 0, ret;
 
 	for (unsigned int i = 0; i < plan->count; i++) {
-		ret = cover(&plan->entries[i], tree, clones[i]);
+		ret = cover(&plan->entries[i], tree, nodes[i]);
 		if (ret < 0)
 			return ret;
 		covered += ret;
@@ -154,21 +149,21 @@ static int enter_stage(void)
  * files below a procfs' sys/net are those of the network namespace that looks, so we look from `net`. */
 static int build(enum tree_kind kind, int tree, int net, const char *path)
 {
-	static int clones[MAX_ENTRIES];
+	static int nodes[MAX_ENTRIES];
 	struct plan *plan = &eci.plans[kind];
 	int ret;
 
 	for (unsigned int i = 0; i < plan->count; i++)
-		clones[i] = clone_cover(&plan->entries[i]);
+		nodes[i] = open_tree(plan->entries[i].node, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);	/* -1 of no node */
 	ret = result(setns(net, CLONE_NEWNET));
 	if (ret >= 0)
 		ret = enter_stage();
 	if (ret >= 0)
 		ret = attach(tree, AT_FDCWD, path);
 	if (ret >= 0)
-		ret = cover_all(plan, tree, clones);
+		ret = cover_all(plan, tree, nodes);
 	for (unsigned int i = 0; i < plan->count; i++)
-		eci_close(&clones[i]);
+		eci_close(&nodes[i]);
 	if (setns(eci.home, CLONE_NEWNS) < 0 || setns(eci.home_net, CLONE_NEWNET) < 0)
 		_exit(1);
 	return ret;

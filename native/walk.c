@@ -45,13 +45,10 @@ static bool at_procfs_root(int fd)
 /* Whether `line` of a status holds the caller's numbers, from `level` of the pid namespaces inwards. */
 static bool has_numbers(const char *status, const char *line, const struct caller *caller, const uint32_t *numbers, int level)
 {
-	const char *at = strstr(status, line);
-	char *end = (char *)at + strlen(line);
+	uint32_t found[MAX_LEVELS];
+	int count = eci_numbers(status, line, found, MAX_LEVELS);
 
-	for (; at && level < caller->levels; level++)
-		if (*end != '\t' || strtoul(end + 1, &end, 10) != numbers[level])
-			return false;
-	return at && *end == '\n';
+	return count > 0 && count == caller->levels - level && !memcmp(found, numbers + level, (size_t)count * sizeof(*found));
 }
 
 static int read_status(int dir, const char *path, char status[STATUS_MAX])

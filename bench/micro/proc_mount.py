@@ -107,7 +107,7 @@ class Loop:
             await self.mounter.plan(PROC)
             await self.mounter.plan(SYSFS)
             await self.mounter.container(self.container.init)
-            await self.mounter.attach_first(ROOT.encode(), [], cgroup=False)
+            await self.mounter.attach_first(ROOT.encode(), [], [])
             self.container.pivot()
             self.token = trio.lowlevel.current_trio_token()
             self._up.set()

@@ -29,9 +29,7 @@ class MountWork(Protocol):
     """What a container needs of the mounter, besides emulated calls."""
 
     async def container(self, init: int) -> None: ...
-    async def attach_first(
-        self, rootfs: bytes, late: tuple[LateBind, ...], cgroup: bool, sysctls: tuple[tuple[bytes, bytes], ...],
-    ) -> None: ...
+    async def attach_first(self, rootfs: bytes, late: tuple[LateBind, ...], sysctls: tuple[tuple[bytes, bytes], ...]) -> None: ...
     async def delegate_cgroup(self, init: int, owner: int) -> None: ...
     async def prove(self) -> None: ...
 
@@ -98,7 +96,7 @@ class Container:
         limits = {} if state.joined else counters(state.calls)  # of a user namespace that is another's, that one has decided
         sysctls = (*parts.sysctls, *((name.encode(), b"%d" % limit) for name, limit in limits.items()))
         late = record.load_late_binds(self._directory)
-        await parts.mounter.attach_first(os.fsencode(state.rootfs), late, state.cgroup_mount, sysctls)
+        await parts.mounter.attach_first(os.fsencode(state.rootfs), late, sysctls)
         if state.mode is Mode.SYSTEM:
             await parts.mounter.delegate_cgroup(pid, state.ids.start)
         parts.sampler.attach(pid)

@@ -107,10 +107,8 @@ class LastingMounter:
         self._init = init
         await self._serving().container(init)
 
-    async def attach_first(
-        self, rootfs: bytes, late: Sequence[LateBind], cgroup: bool, sysctls: Sequence[tuple[bytes, bytes]],
-    ) -> None:
-        await self._serving().attach_first(rootfs, late, cgroup, sysctls)
+    async def attach_first(self, rootfs: bytes, late: Sequence[LateBind], sysctls: Sequence[tuple[bytes, bytes]]) -> None:
+        await self._serving().attach_first(rootfs, late, sysctls)
 
     async def delegate_cgroup(self, init: int, owner: int) -> None:
         await self._serving().delegate_cgroup(init, owner)

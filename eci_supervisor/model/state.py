@@ -48,12 +48,11 @@ class ContainerState:
     """What is known of a container.
 
     id, root: as given to the runtime; bundle, rootfs (as staged), real_runtime, audit_dir: absolute paths; token: the metadata of the
-    seccomp state; created: seconds since 1970; masked, read_only: the spec's paths; disks: its block
-    devices as MAJOR:MINOR; sysfs_read_only: of the spec's mount of /sys;
-    cgroup_mount: the spec mounts /sys/fs/cgroup; sysctls: to be written as container root; overlay_work: our work directory beside
-    the engine's, or ""; joined: the user namespace is another container's; calls: the admin's rules for system calls;
-    init_pid and init_start (clock ticks since boot, field 22
-    of /proc/PID/stat) are 0 until the runtime's hook has run; supervisor_pid and _start are 0 until it serves.
+    seccomp state; created: seconds since 1970; masked, read_only: the spec's paths; disks: its block devices as MAJOR:MINOR;
+    sysfs_read_only: of the spec's mount of /sys; sysctls: to be written as container root; overlay_work: our work directory beside the
+    engine's, or ""; joined: the user namespace is another container's; calls: the admin's rules for system calls; init_pid and
+    init_start (clock ticks since boot, field 22 of /proc/PID/stat) are 0 until the runtime's hook has run; supervisor_pid and _start are 0
+    until it serves.
     """
 
     key: str
@@ -71,7 +70,6 @@ class ContainerState:
     disks: tuple[str, ...] = ()
     read_only: tuple[str, ...] = ()
     sysfs_read_only: bool = True
-    cgroup_mount: bool = False
     sysctls: tuple[tuple[str, str], ...] = ()
     overlay_work: str = ""
     joined: bool = False

@@ -78,16 +78,14 @@ class Mounter:
         """Takes hold of the container whose init is process `init`. Raises OSError."""
         await self._done(wire.request(wire.Kind.CONTAINER, pid=init), f"init {init}")
 
-    async def attach_first(
-        self, rootfs: bytes, late: Sequence[LateBind], cgroup: bool, sysctls: Sequence[tuple[bytes, bytes]] = (),
-    ) -> None:
+    async def attach_first(self, rootfs: bytes, late: Sequence[LateBind], sysctls: Sequence[tuple[bytes, bytes]]) -> None:
         """Attaches the trees below `rootfs` in init's mount namespace, before init pivots; late binds too. Raises OSError.
 
-        cgroup: what the runtime has mounted at ROOTFS/sys/fs/cgroup is carried over onto our sysfs. sysctls: written before as container
-        root; a key is spelled as sysctl(8) does: with dots, a slash for a dot inside a name, or the other way round.
+        What the runtime has mounted at ROOTFS/sys/fs/cgroup is carried over onto our sysfs. sysctls: written before as container root; a
+        key is spelled as sysctl(8) does: with dots, a slash for a dot inside a name, or the other way round.
         """
         values = [(sysctl_path(key), value) for key, value in sysctls]
-        reply = await self.ask(wire.attach_request(rootfs, late, cgroup, values))
+        reply = await self.ask(wire.attach_request(rootfs, late, values))
         of_sysctl = any(path.decode(errors="backslashreplace").startswith(reply.what or "/") for path, _ in values)
         if of_sysctl and reply.error == errno.ENOENT:  # net.core.somaxconn of a network namespace that a user namespace owns: not in 6.1
             raise OSError(errno.ENOENT, f"sysctl {reply.what}: this kernel has none in a container's namespaces")

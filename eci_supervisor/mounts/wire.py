@@ -144,11 +144,11 @@ def plan_request(plan: TreePlan) -> bytes:
     return request(Kind.PLAN, records, tree=TREES.index(plan.kind), flags=int(plan.read_only))
 
 
-def attach_request(rootfs: bytes, late: Sequence[LateBind], cgroup: bool, sysctls: Sequence[tuple[bytes, bytes]]) -> bytes:
+def attach_request(rootfs: bytes, late: Sequence[LateBind], sysctls: Sequence[tuple[bytes, bytes]]) -> bytes:
     """sysctls: by path."""
     values = [(Late.SYSCTL, path, value) for path, value in sysctls]
     binds = [(Late.BIND, bind.staged.encode(errors="surrogateescape"), bind.destination.encode(errors="surrogateescape")) for bind in late]
-    return request(Kind.ATTACH, [(0, rootfs, b""), *values, *binds], flags=int(cgroup))
+    return request(Kind.ATTACH, [(0, rootfs, b""), *values, *binds])
 
 
 def resolve_request(names: Sequence[Named], caller: Caller) -> bytes:

@@ -23,7 +23,7 @@ from eci_supervisor.oci.bundle import root_directory
 from eci_supervisor.oci.call import Call, give_stdio
 from eci_supervisor.oci.claim import Claim, make_state_directory
 from eci_supervisor.oci.joins import Identities, identities
-from eci_supervisor.oci.plan import container_sysctls, mounts_cgroup, protected
+from eci_supervisor.oci.plan import container_sysctls, protected
 from eci_supervisor.oci.refusals import Refused
 from eci_supervisor.oci.report import Reporter
 from eci_supervisor.oci.spec import Spec
@@ -152,7 +152,6 @@ def first_state(call: Call, spec: Spec, ids: Identities) -> ContainerState:
     return ContainerState(
         key=call.key, id=call.line.id, root=call.root, bundle=call.bundle, mode=call.line.mode, ids=ids.range, token=os.urandom(16).hex(),
         real_runtime=call.runtime.path, audit_dir=call.line.audit_dir, created=time.time(), rootfs=call.state_dir.staged_rootfs,
-        masked=covered.masked, read_only=covered.read_only, sysfs_read_only=covered.sysfs_read_only, cgroup_mount=mounts_cgroup(spec),
-        disks=spec.disks,
-        sysctls=container_sysctls(spec, ids.range), joined=bool(ids.joins),
+        masked=covered.masked, read_only=covered.read_only, sysfs_read_only=covered.sysfs_read_only,
+        disks=spec.disks, sysctls=container_sysctls(spec, ids.range), joined=bool(ids.joins),
         calls=replace(call.decided.policy.calls, nested_user_namespaces=call.decided.policy.nested_user_namespaces))

@@ -52,10 +52,6 @@ def protected(spec: Spec, mode: Mode) -> Protected:
     return Protected(masked, read_only, sysfs_read_only=False)
 
 
-def mounts_cgroup(spec: Spec) -> bool:
-    return any(mount.destination.rstrip("/") == "/sys/fs/cgroup" for mount in spec.mounts)
-
-
 def container_sysctls(spec: Spec, ids: IdRange) -> tuple[tuple[str, str], ...]:
     """The spec's sysctls as container root can write them, `/` or `.` between the parts as the spec has it."""
     return tuple((key, _ping_groups(value, ids) if key.replace("/", ".") == PING_GROUP_RANGE else value) for key, value in spec.sysctls)

@@ -50,7 +50,7 @@ async def contained(*options: str, proc: TreePlan = mounting.PROC) -> AsyncItera
             await mounter.container(container.init)
             sysctls = [(b"kernel.domainname", b"inside"), (b"kernel.msgmax", b"4096"), (b"net/ipv4/conf/lo/forwarding", b"1"),
                        (b"net.ipv4.ip_unprivileged_port_start", b"0")]
-            await mounter.attach_first(ROOT.encode(), [LateBind(f"{ROOT}/ro", "/run/late")], True, sysctls)
+            await mounter.attach_first(ROOT.encode(), [LateBind(f"{ROOT}/ro", "/run/late")], sysctls)
             container.pivot()
             await mounter.prove()
             yield mounter, container
@@ -199,7 +199,7 @@ def test_locks_that_do_not_hold() -> None:
             await mounter.plan(mounting.SYSFS)
             with Contained(own_procfs=True) as container:
                 await mounter.container(container.init)
-                await mounter.attach_first(ROOT.encode(), [], cgroup=False)
+                await mounter.attach_first(ROOT.encode(), [], [])
                 container.pivot()
                 with pytest.raises(LocksBroken, match="proc"):
                     await mounter.prove()

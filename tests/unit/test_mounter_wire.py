@@ -137,7 +137,7 @@ def test_plan_and_attach() -> None:
     assert unpacked(wire.plan_request(plan)) == ((1, 0, 0, 1, 0, 2, *PLAIN), [(2, b"uptime", b""), (3, b"acpi", b"")])
     late = [LateBind("/stage/\udcff", "/run/x")]
     records = [(0, b"/r", b""), (1, b"kernel/msgmax", b"9"), (2, b"/stage/\xff", b"/run/x")]
-    assert unpacked(wire.attach_request(b"/r", late, True, [(b"kernel/msgmax", b"9")])) == ((3, 0, 0, 1, 0, 3, *PLAIN), records)
+    assert unpacked(wire.attach_request(b"/r", late, [(b"kernel/msgmax", b"9")])) == ((3, 0, 0, 0, 0, 3, *PLAIN), records)
 
 
 @given(st.binary(max_size=200))

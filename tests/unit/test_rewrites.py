@@ -11,7 +11,7 @@ import pytest
 
 from eci_supervisor.model.ids import IdRange
 from eci_supervisor.model.state import Mode
-from eci_supervisor.oci.plan import Plan, container_sysctls, mounts_cgroup, protected
+from eci_supervisor.oci.plan import Plan, container_sysctls, protected
 from eci_supervisor.oci.rewrite import (
     REWRITES,
     capabilities,
@@ -158,7 +158,6 @@ def test_what_the_trees_protect() -> None:
         assert "/proc/kcore" not in system.masked
         assert "/sys/firmware" in system.masked
         assert not system.sysfs_read_only
-    assert mounts_cgroup(ordinary)
 
 
 if __name__ == "__main__":
