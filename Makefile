@@ -1,8 +1,8 @@
 # The commands of the README. Everything else is a call of one of the programs they install.
 PYTHON ?= /usr/bin/python3
 PACKAGES = python3-venv python3-dev gcc libc6-dev pkg-config libfuse3-dev fuse3 libseccomp2 runc busybox-static
-TEST_PACKAGES = $(PACKAGES) crun docker.io docker-compose iptables gcc-multilib clang libclang-rt-14-dev lxcfs docker-registry openssl make git procps strace \
-  bubblewrap podman python3-psutil htop redis-tools socat
+TEST_PACKAGES = $(PACKAGES) crun docker.io docker-compose iptables gcc-multilib clang libclang-rt-14-dev golang-go lxcfs docker-registry openssl make git procps \
+  strace bubblewrap podman python3-psutil htop redis-tools socat
 
 VM_PACKAGES = qemu-system-x86 debootstrap
 VM ?= /var/tmp/eci-vm
@@ -28,7 +28,7 @@ fuzz: build-dev
 	@.venv/bin/python -m tests.fuzz
 	@.venv/bin/python -m tests.fuzz.relay
 
-# Four minutes: races and storms of signals for as long as they are meant to last.
+# Seven minutes: races and storms of signals for as long as they are meant to last.
 soak: build-dev
 	@.venv/bin/python -m tests.soak
 

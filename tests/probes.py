@@ -18,15 +18,15 @@ NR_SECCOMP = {"x86_64": 317, "aarch64": 277}
 CGROUP = Path("/sys/fs/cgroup")
 
 
-def program(name: str) -> Callable[[], str | None]:
+def program(name: str, option: str = "--version") -> Callable[[], str | None]:
     """A probe for a program on the path that can be started."""
 
     @cache
     def probe() -> str | None:
         if shutil.which(name) is None:
             return f"no program {name} in PATH"
-        status = subprocess.run([name, "--version"], stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode
-        return None if status == 0 else f"{name} --version ends with status {status}"
+        status = subprocess.run([name, option], stdin=subprocess.DEVNULL, capture_output=True, check=False).returncode
+        return None if status == 0 else f"{name} {option} ends with status {status}"
 
     return probe
 
@@ -116,6 +116,7 @@ PROBES: dict[str, Callable[[], str | None]] = {
     "i386": i386,
     "compiler": program("cc"),
     "clang": program("clang"),
+    "go": program("go", "version"),
     "git": program("git"),
     "runc": program("runc"),
     "crun": program("crun"),

@@ -32,6 +32,7 @@ SHOWN: dict[str, tuple[str, ...]] = {
             "kernel/test_lane.py::test_signals_that_never_stop",
             "kernel/test_mounter_repeats.py::test_what_covers_an_interrupted_mount_stays"),
     "B05": (INSIDE, "container/test_mount_races.py::test_b04_signals"),
+    "B06": ("container/test_races.py::test_b06_a_program_whose_runtime_preempts_it_by_signals",),
     "B08": ("container/test_failures.py::test_b08_paused_while_a_call_is_pending",),
     "B09": ("container/test_flood.py::test_b09_a_flood_is_answered_in_bounded_memory",),
     "B10": ("container/test_failures.py::test_supervisor_killed_while_a_call_is_pending",
@@ -120,8 +121,6 @@ SHOWN: dict[str, tuple[str, ...]] = {
     "I12": ("container/test_calls_of_the_host.py::test_71_72_73_reboot_names_and_swap",
             "container/test_calls_of_the_host.py::test_75_floor"),
 }  # fmt: skip
-
-# B06 wants Go's compiler, which is no part of the test machine: its preemption is SIGURG, and B04's storms are of the same kind.
 
 
 @cache

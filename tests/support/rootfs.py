@@ -39,6 +39,13 @@ def compile_program(source: Path, output: Path, *flags: str) -> Path:
     return output
 
 
+def build_go(source: Path, output: Path, cache: Path) -> Path:
+    """A static program out of one Go file. cache: a directory for the compiler, which has a cache in the user's home otherwise."""
+    environment = {**os.environ, "CGO_ENABLED": "0", "GO111MODULE": "off", "GOCACHE": str(cache), "GOFLAGS": ""}
+    subprocess.run(["go", "build", "-o", str(output), str(source)], env=environment, check=True)
+    return output
+
+
 def make_root(directory: Path) -> Path:
     """Fills `directory` (made if need be), owned by root, readable by all. The last four programs are of tests/programs."""
     for name in DIRECTORIES:
