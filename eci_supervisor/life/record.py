@@ -60,17 +60,21 @@ def store_listed(directory: ContainerDir, listed: Listed) -> None:
     if listed != NOTHING_LISTED:
         fd = os.open(directory.listed, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
         with open(fd, "wb") as file:
-            file.write(json.dumps({name: sorted(found) for name, found in asdict(listed).items()}).encode())
+            file.write(json.dumps(asdict(listed), default=sorted).encode())
 
 
 def load_listed(directory: ContainerDir) -> Listed:
     """Raises ValueError, TypeError for anything that store_listed does not write; OSError."""
     try:
         with open(directory.listed, "rb") as file:
-            raw: dict[str, list[tuple[int, int]]] = json.loads(file.read())
-        return Listed(**{name: frozenset((device, inode) for device, inode in found) for name, found in raw.items()})
+            mounts, raw = _listed(**json.loads(file.read()))
+        return Listed(mounts=mounts, **{name: frozenset((device, inode) for device, inode in found) for name, found in raw.items()})
     except FileNotFoundError:
         return NOTHING_LISTED
+
+
+def _listed(mounts: int, **identities: list[tuple[int, int]]) -> tuple[int, dict[str, list[tuple[int, int]]]]:
+    return mounts, identities
 
 
 def load_all(state_dir: StateDir) -> list[ContainerState]:

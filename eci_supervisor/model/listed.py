@@ -9,7 +9,7 @@ Device = tuple[int, int]  # major and minor, as mountinfo has them
 @dataclass(frozen=True, slots=True)
 class Listed:
     """sources: not to be bound, nor what is below them; above: directories of the host that show one somewhere below; targets: not to be
-    mounted on; devices: the file systems that sources are on.
+    mounted on; devices: the file systems that sources are on; mounts: how many of the container's volumes are sources.
 
     A volume that is a part of a listed directory, or has one in it, is among the sources itself: inside, nothing is above the root of
     its mount.
@@ -19,6 +19,7 @@ class Listed:
     above: frozenset[Identity] = frozenset()
     targets: frozenset[Identity] = frozenset()
     devices: frozenset[Device] = frozenset()
+    mounts: int = 0
 
 
 NOTHING_LISTED = Listed()

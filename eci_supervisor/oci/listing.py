@@ -22,6 +22,7 @@ class Listing:
         self._sources: set[Identity] = set()
         self._targets: set[Identity] = set()
         self._devices: set[Device] = set()
+        self._mounts = 0
 
     def note(self, fd: OwnedFd, mount: Mount) -> None:
         """A bind's source, opened."""
@@ -34,6 +35,7 @@ class Listing:
         if inside(source, self._restrictions.above(source.path), found) or contained(
                 source, self._restrictions.carried(source.path), found):
             self._add(source)
+            self._mounts += 1
 
     def result(self) -> Listed:
         """What all of it comes to."""
@@ -42,7 +44,7 @@ class Listing:
             above.update(one.identity for one in entry.above)
             if entry.itself is not None:
                 self._add(entry.itself)
-        return Listed(frozenset(self._sources), frozenset(above), frozenset(self._targets), frozenset(self._devices))
+        return Listed(frozenset(self._sources), frozenset(above), frozenset(self._targets), frozenset(self._devices), self._mounts)
 
     def _add(self, source: Located) -> None:
         self._sources.add(source.identity)

@@ -10,16 +10,17 @@ from errno import EIO, EPERM
 
 import trio
 
-from eci_supervisor.linux.ancestry import chain, mount_number, top
+from eci_supervisor.linux.ancestry import DIRECTORY, TYPE_MASK, chain, mount_number, top
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
-from eci_supervisor.model.listed import Listed, is_source, is_target
-from eci_supervisor.model.verdict import Bind, Judged, OpenTree
+from eci_supervisor.model.listed import Device, Listed, is_source, is_target
+from eci_supervisor.model.verdict import Bind, Judged, Move, OpenTree
 from eci_supervisor.mounts.carried import carried
 from eci_supervisor.mounts.mountinfo import MountEntry, MountinfoError, parse_mountinfo
 
 LOG = logging.getLogger(__name__)
 DEADLINE_S = 2.0
+NOTHING_IS_RENAMED = (b"proc", b"sysfs")
 THREADS = trio.CapacityLimiter(4)  # one that hangs in a file system of the container's stays taken
 
 
@@ -40,29 +41,57 @@ def looked_at(verdict: Judged, listed: Listed, found: Sequence[OwnedFd]) -> Judg
         if any(is_source(chain(found[number], found[-1]), listed) for number in verdict.sources) or any(
                 is_target(chain(found[number], found[-1]), listed) for number in verdict.targets):
             return Judgement(EPERM)
-        copied = verdict.sources if listed.sources and isinstance(verdict.effect, Bind | OpenTree) else ()
-        return _below(found[copied[0]], listed, found) if copied else Judgement()
+        if not listed.sources or not isinstance(verdict.effect, Bind | OpenTree | Move):
+            return Judgement()
+        return _below(found[verdict.sources[0]], listed, found, moved=isinstance(verdict.effect, Move))
     except (OSError, MountinfoError) as error:
         LOG.info("a source or target of a mount cannot be told: %s", error)
         return Judgement(EPERM)
 
 
-def _below(source: OwnedFd, listed: Listed, found: Sequence[OwnedFd]) -> Judgement:
-    """Of a directory that is to be copied with what is mounted below it, where the kernel or the caller wants that."""
+def _below(source: OwnedFd, listed: Listed, found: Sequence[OwnedFd], *, moved: bool) -> Judgement:
+    """Of a directory that is to be copied with what is mounted below it, where the kernel or the caller wants that; of a mount, moved."""
     with open(found[0].fileno(), "rb", closefd=False) as file:
         table = parse_mountinfo(file.read())
-    along = carried(table, mount_number(source), os.readlink(f"/proc/self/fd/{source.fileno()}".encode()))
-    suspects = [line for line in along if (line.major, line.minor) in listed.devices]
+    number = mount_number(source)
+    along = carried(table, number, os.readlink(f"/proc/self/fd/{source.fileno()}".encode()))
+    may_hide = [line for line in (*along, *(line for line in table if moved and line.id == number)) if _may_hide(line)]
     with top(found[-1]) as namespace:
-        forbidden = any(_may_be_source(line, listed, namespace) for line in suspects)
+        forbidden = any(_is_source(_status(line, namespace), listed) for line in along if _device(line) in listed.devices) or (
+            any(_is_directory(_status(line, namespace)) for line in may_hide) and not _all_are_seen(table, listed, namespace))
     return Judgement(EPERM if forbidden else 0, alone=not along)
 
 
-def _may_be_source(line: MountEntry, listed: Listed, namespace: OwnedFd) -> bool:
-    """What is hidden below another mount cannot be opened, and may be anything."""
-    with openat2(namespace.fileno(), line.path.strip(b"/") or b".", os.O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH) as fd:
-        status = os.stat(fd.fileno())
-        return mount_number(fd) != line.id or (status.st_dev, status.st_ino) in listed.sources
+def _may_hide(line: MountEntry) -> bool:
+    """Whether what is mounted in it may be out of it by now, renamed together with where it is mounted: that is in no table."""
+    return line.root != b"/" and line.fstype not in NOTHING_IS_RENAMED
+
+
+def _all_are_seen(table: Sequence[MountEntry], listed: Listed, namespace: OwnedFd) -> bool:
+    """Whether every volume that is a source is there to be seen: in a mount namespace there is one of each, or none."""
+    suspects = [_status(line, namespace) for line in table if _device(line) in listed.devices]
+    return sum(status is not None and _is_source(status, listed) for status in suspects) >= listed.mounts
+
+
+def _device(line: MountEntry) -> Device:
+    return line.major, line.minor
+
+
+def _is_directory(status: os.stat_result | None) -> bool:
+    return status is None or status.st_mode & TYPE_MASK == DIRECTORY
+
+
+def _is_source(status: os.stat_result | None, listed: Listed) -> bool:
+    return status is None or (status.st_dev, status.st_ino) in listed.sources
+
+
+def _status(line: MountEntry, namespace: OwnedFd) -> os.stat_result | None:
+    """What a mount is of; None where it cannot be opened, hidden below another one for instance: then it may be of anything."""
+    try:
+        with openat2(namespace.fileno(), line.path.strip(b"/") or b".", os.O_PATH, RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH) as fd:
+            return os.stat(fd.fileno()) if mount_number(fd) == line.id else None
+    except OSError:
+        return None
 
 
 async def judge(verdict: Judged, listed: Listed, found: Sequence[OwnedFd]) -> Judgement:

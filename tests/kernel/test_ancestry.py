@@ -21,6 +21,10 @@ def opened(path: str) -> OwnedFd:
     return OwnedFd(os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC))
 
 
+def mount_table() -> OwnedFd:
+    return OwnedFd(os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC))
+
+
 def identity(path: str) -> Identity:
     status = os.stat(path)
     return status.st_dev, status.st_ino
@@ -67,7 +71,7 @@ def test_what_cannot_be_told_is_against_the_rule(tmp_path: Path) -> None:
     verdict = Judged(Move(b"1", b"2"), (Named(b"/a"), Named(b"/b")), sources=(1,), targets=(2,))
 
     def judged(listed: Listed, source: str, target: str, gone: str = "") -> int:
-        found = opened("/proc/self/mountinfo"), opened(source), opened(target), opened("/")
+        found = mount_table(), opened(source), opened(target), opened("/")
         if gone:
             os.unlink(gone)
         return trio.run(judge, verdict, listed, found).errno
@@ -95,8 +99,7 @@ def test_what_a_copy_takes_along(tmp_path: Path) -> None:
     verdict = Judged(Bind(b"2", b"1", recursive=True), (Named(b"/a"), Named(b"/b")), sources=(2,), targets=(1,))
 
     def judged(source: OwnedFd) -> Judgement:
-        table = OwnedFd(os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC))
-        return trio.run(judge, verdict, listed, (table, opened("/"), OwnedFd(os.dup(source.fileno())), opened("/")))
+        return trio.run(judge, verdict, listed, (mount_table(), opened("/"), OwnedFd(os.dup(source.fileno())), opened("/")))
 
     new, deep, free = opened(f"{at}/new"), opened(f"{at}/new/deep"), opened(f"{at}/free")
     forbidden, alone = Judgement(EPERM), Judgement(alone=True)

@@ -230,7 +230,7 @@ def test_binds_and_moves_under_a_rule() -> None:
     assert decide(call("mount.bind_judged", BIND, 0, 0, 0, 0x5000), NOT_SRV) == Judged(
         Bind(b"2", b"1", recursive=True), (Named(b"/t"), Named(b"/s")), sources=(2,), targets=(1,))
     assert decide(call("mount.move_judged", BIND, 0, 0, 0, 0x2000), NOT_SRV) == Judged(
-        Move(b"1", b"2"), (Named(b"/s"), Named(b"/t")), targets=(2,))
+        Move(b"1", b"2"), (Named(b"/s"), Named(b"/t")), sources=(1,), targets=(2,))
     for rule in ("mount.bind_judged", "mount.move_judged"):
         assert decide(call(rule, BIND | {0: NULL}, 0, 0, 0, 0x1000), NOT_SRV) == Deny(EINVAL)
         assert decide(call(rule, BIND | {0: Text(b"", EFAULT)}, 0, 0, 0, 0x1000), NOT_SRV) == Deny(EFAULT)
@@ -244,7 +244,7 @@ def test_binds_and_moves_under_a_rule() -> None:
 ])  # fmt: skip
 def test_move_mount_under_a_rule(source: int, target: int, flags: int, texts: tuple[bytes, bytes], names: tuple[Named, ...]) -> None:
     made = dataclasses.replace(call("move_mount.judged", {1: Text(texts[0]), 3: Text(texts[1])}), args=(source, 0, target, 0, flags, 0))
-    assert decide(made) == Judged(Move(b"1", b"2", flags & 0x200), names, targets=(2,))
+    assert decide(made) == Judged(Move(b"1", b"2", flags & 0x200), names, sources=(1,), targets=(2,))
 
 
 def test_paths_with_a_directory_that_lead_nowhere() -> None:

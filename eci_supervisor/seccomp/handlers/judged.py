@@ -35,13 +35,13 @@ def bind_judged(call: Call, otherwise: frozenset[KernelCheck]) -> Verdict:
 
 
 def move_judged(call: Call, otherwise: frozenset[KernelCheck]) -> Verdict:
-    """mount(2) with MS_MOVE."""
+    """mount(2) with MS_MOVE. What is moved to a shared mount is copied to all of its peers."""
     del otherwise
     found = _two_paths(call)
     if isinstance(found, Deny):
         return found
     target, source, _ = found
-    return Judged(Move(held(1), held(2)), (Named(source), Named(target)), targets=(2,))
+    return Judged(Move(held(1), held(2)), (Named(source), Named(target)), sources=(1,), targets=(2,))
 
 
 def _two_paths(call: Call) -> tuple[bytes, bytes, int] | Deny:
@@ -64,7 +64,7 @@ def named(call: Call, at: int, *, empty: bool, follow: bool) -> Named | Deny:
 
 
 def move_mount(call: Call, otherwise: frozenset[KernelCheck]) -> Verdict:
-    """move_mount(2). Of the two places the rules are about the second."""
+    """move_mount(2)."""
     flags = call.args[4] & 0xFFFFFFFF
     if flags & ~MOVE_FLAGS:
         return Continue(otherwise)  # EINVAL, by register
@@ -74,7 +74,7 @@ def move_mount(call: Call, otherwise: frozenset[KernelCheck]) -> Verdict:
         return source
     if isinstance(target, Deny):
         return target
-    return Judged(Move(held(1), held(2), flags & (SET_GROUP | BENEATH)), (source, target), targets=(2,))
+    return Judged(Move(held(1), held(2), flags & (SET_GROUP | BENEATH)), (source, target), sources=(1,), targets=(2,))
 
 
 def open_tree_judged(call: Call, otherwise: frozenset[KernelCheck]) -> Verdict:
