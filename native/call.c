@@ -35,6 +35,7 @@
 
 #define MOST_FDS 4
 #define ANSWER_LIMIT (1 << 16)
+#define ANSWER_TIMEOUT_S 2
 
 struct answer {
 	char text[ANSWER_LIMIT + 1];
@@ -141,23 +142,23 @@ static int receive(int fd, struct answer *answer)
 	return 0;
 }
 
-/* Asks the fork server; the connection is the creator's then. -errno */
-static int asked(const struct command_line *line, const char *real)
+int asked(const struct command_line *line, const char *what, const char *real, const char *more)
 {
 	static const int STANDARD[] = { 0, 1, 2 };
-	char path[PATH_MAX], self[PATH_MAX] = "", packet[3 * PATH_MAX];
+	char path[PATH_MAX], packet[3 * PATH_MAX];
 	union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(STANDARD))]; } control = {
 		.header = { CMSG_LEN(sizeof(STANDARD)), SOL_SOCKET, SCM_RIGHTS } };
 	struct iovec part = { packet, 0 };
-	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-	int fd;
+	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = &control };
+	int is_call = !strcmp(what, "call"), fd;
 
 	snprintf(path, sizeof(path), "%s/fork.sock", line->state_dir);
-	fd = readlink("/proc/self/exe", self, sizeof(self) - 1) < 0 ? -errno : connected(path, SOCK_SEQPACKET, 0);
+	fd = connected(path, SOCK_SEQPACKET, is_call ? 0 : ANSWER_TIMEOUT_S);
 	if (fd < 0)
 		return fd;
 	memcpy(CMSG_DATA(&control.header), STANDARD, sizeof(STANDARD));
-	part.iov_len = (size_t)snprintf(packet, sizeof(packet), "call%c%s%c%s%c%s", 0, ECI_VERSION, 0, real, 0, self);
+	message.msg_controllen = is_call ? sizeof(control) : 0;
+	part.iov_len = (size_t)snprintf(packet, sizeof(packet), "%s%c%s%c%s%c%s", what, 0, ECI_VERSION, 0, real, 0, more);
 	if (sendmsg(fd, &message, MSG_NOSIGNAL) >= 0)
 		return fd;
 	close(fd);
@@ -223,6 +224,7 @@ static int served(const struct command_line *line, const char *real, int fd, str
 int call(const struct command_line *line, const char *real)
 {
 	static struct answer answer;
+	char self[PATH_MAX] = "";
 	int alone = !strcmp(*line->command, "exec"), again, fd, code;
 
 	while ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && fd < 3)	/* a closed one of the three would be our socket */
@@ -230,7 +232,7 @@ int call(const struct command_line *line, const char *real)
 	close(fd);
 	for (again = 0; again < 2; again++) {
 		alone = alone || (!unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL));
-		fd = alone ? asked(line, real) : -EPERM;	/* main says who may */
+		fd = alone && readlink("/proc/self/exe", self, sizeof(self) - 1) > 0 ? asked(line, "call", real, self) : -EPERM;	/* main says who may */
 		if (fd >= 0 && !receive(fd, &answer) && strcmp(answer.text, "version") && strcmp(answer.text, "error")) {
 			code = served(line, real, fd, &answer);
 			return code >= 0 ? code : exec_python(STEP("lost"), real, line->argv);

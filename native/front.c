@@ -5,7 +5,8 @@
  * options; and carries out the others:
  *
  *   create, run, exec          call.c: a process of the fork server's thinks, we run the real runtime
- *   delete                     the real delete as a child, then one packet to the fork server, which gives back what the container had
+ *   delete                     the real delete as a child, then one packet to the fork server, which reads our command line and gives back
+ *                              what the container had
  *   --eci-hook SOCKET          the createRuntime hook of a create: the OCI state from stdin to the supervisor's control socket
  *
  * checkpoint, restore, a missing real runtime and a command line in doubt go to Python, which refuses them in the engine's log; it also
@@ -27,7 +28,6 @@
 #include "front.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-#define RECLAIM_TIMEOUT_S 2
 #define HOOK_TIMEOUT_S 25	/* less than the timeout of the hook itself, so that the sentence is ours */
 #define STATE_LIMIT (1 << 20)	/* an OCI state holds annotations, which users choose */
 
@@ -193,67 +193,21 @@ int exec_python(const char *code, const char *real, char **words)
 	return 1;
 }
 
-/* --root as the shim writes it: absolute, without a slash at its end; without --root the runtime's own default. */
-static void absolute_root(const struct command_line *line, const char *real, char root[PATH_MAX])
-{
-	char directory[PATH_MAX] = "";
-	size_t length;
-
-	if (!line->root)
-		snprintf(root, PATH_MAX, "/run/%s", strstr(strrchr(real, '/'), "crun") ? "crun" : "runc");
-	else if (*line->root == '/' || !getcwd(directory, sizeof(directory)))
-		snprintf(root, PATH_MAX, "%s", line->root);
-	else if (snprintf(root, PATH_MAX, "%s/%s", directory, line->root) >= PATH_MAX)
-		root[0] = '\0';
-	for (length = strlen(root); length > 1 && root[length - 1] == '/'; length--)
-		root[length - 1] = '\0';
-}
-
-/* Asks the fork server to give back what the container had. 0: done. */
-static int reclaim(const struct command_line *line, const char *root, const char *id)
-{
-	char path[PATH_MAX], packet[2 * PATH_MAX], answer[16];
-	int fd, length, done;
-
-	snprintf(path, sizeof(path), "%s/fork.sock", line->state_dir);
-	length = snprintf(packet, sizeof(packet), "reclaim%c%s%c%s%c%s", 0, ECI_VERSION, 0, root, 0, id);
-	if (length >= (int)sizeof(packet))
-		return -ENAMETOOLONG;
-	fd = connected(path, SOCK_SEQPACKET, RECLAIM_TIMEOUT_S);
-	if (fd < 0)
-		return fd;
-	done = send(fd, packet, (size_t)length, MSG_NOSIGNAL) == length && recv(fd, answer, sizeof(answer), 0) >= 2 &&
-	       !strncmp(answer, "ok", 2);
-	close(fd);
-	return done ? 0 : -EPROTO;
-}
-
-/* The real delete, then ours. With --force ours is done whatever came of theirs: engines so clean up after a create that was killed
- * before the real runtime knew the id. What still lives is not given back: the fork server looks at init and cgroup itself.
- */
+/* The real delete, then ours: the fork server gives back what the container had, or Python. */
 static int delete(const struct command_line *line, const char *real)
 {
-	char root[PATH_MAX], number[16];
-	const char *id = NULL;
-	int code, forced = 0;
+	char path[PATH_MAX], number[16], answer[16], step[128];
+	int code = run_real(real, line->passed, -1), fd;
 
-	for (char **word = line->command + 1; *word; word++) {
-		if (!strcmp(*word, "--force") || !strcmp(*word, "-f") || !strcmp(*word, "-force"))
-			forced = 1;
-		else if ((*word)[0] != '-')
-			id = *word;
-	}
-	code = run_real(real, line->passed, -1);
-	if (!id || (code && !forced))
-		return code;
-	snprintf(root, sizeof(root), "%s/c", line->state_dir);
-	if (access(root, F_OK) < 0)
+	snprintf(path, sizeof(path), "%s/c", line->state_dir);
+	if (access(path, F_OK) < 0)
 		return code;		/* no container was ever made here */
-	absolute_root(line, real, root);
-	if (!reclaim(line, root, id))
-		return code;
 	snprintf(number, sizeof(number), "%d", code);
-	return exec_python(STEP("reclaim"), real, (char *[]){ number, (char *)line->state_dir, root, (char *)id, NULL });
+	fd = asked(line, "deleted", real, number);
+	if (fd >= 0 && recv(fd, answer, sizeof(answer), 0) >= 2 && !strncmp(answer, "ok", 2))
+		return code;
+	snprintf(step, sizeof(step), "from eci_supervisor.oci.shim import reclaim; reclaim(%d)", code);
+	return exec_python(step, real, line->argv);
 }
 
 static int hook_failed(const char *socket_path, const char *sentence)

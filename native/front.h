@@ -21,6 +21,11 @@ int exec_python(const char *code, const char *real, char **words);
 /* call.c: a connection to a socket of type SOCK_*; no call on it takes longer than `timeout_s`, 0: none has a limit. -errno */
 int connected(const char *path, int type, time_t timeout_s);
 
+/* call.c: asks the fork server, `more` being the last field of the packet. A `call` goes with our descriptors 0 to 2; all else is to be
+ * answered soon. The connection, or -errno.
+ */
+int asked(const struct command_line *line, const char *what, const char *real, const char *more);
+
 /* call.c: runs the real runtime to its end; signals sent to us are its. Returns its exit code as a shell would. It is killed when
  * something comes from `creator`, or it hangs up; -1: nobody is asked.
  */

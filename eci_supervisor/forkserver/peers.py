@@ -6,9 +6,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from eci_supervisor.forkserver import protocol
-from eci_supervisor.forkserver.protocol import ProtocolError
+from eci_supervisor.forkserver.protocol import Deleted, Ping, ProtocolError, Reclaim
 from eci_supervisor.linux.fds import OUT_OF_FDS, OwnedFd
 from eci_supervisor.linux.sockets import peer_credentials, receive_with_fds
+from eci_supervisor.oci.deleted import deleted
 
 TURN_AWAY_S = 0.1
 
@@ -116,3 +117,15 @@ class Door:
 def out_of_fds(error: OSError) -> protocol.Failed:
     return protocol.Failed(
         f"the fork server is out of file descriptors ({error.strerror}). Remove containers, or allow the engine's service more open files")
+
+
+def left_by(connection: socket.socket, request: Deleted) -> Reclaim | Ping:
+    """What is to be given back by the command line of who asks, which waits for us; nothing is as good as a ping.
+
+    Raises OSError for one in another pid namespace: it will ask by Python, which names the container itself.
+    """
+    caller = f"/proc/{peer_credentials(connection).pid}"
+    with open(f"{caller}/cmdline", "rb") as file:
+        words = [os.fsdecode(word) for word in file.read().split(b"\0")[:-1]]
+    found = deleted(words, request.real, os.readlink(f"{caller}/cwd"), request.code)
+    return Reclaim(*found, request.version) if found else Ping(request.version)

@@ -4,6 +4,7 @@
 |------------------------------|-----------------|------------------------------------------------|
 | spawn, VERSION, KEY          |                 | listening, then ready, PID; error, SENTENCE; EOF: it died |
 | reclaim, VERSION, ROOT, ID   |                 | ok or error, SENTENCE                          |
+| deleted, VERSION, REAL, CODE |                 | the same: for what argv of who asks says       |
 | watch, VERSION, KEY          | 2 fds           | ok or error, SENTENCE                          |
 | ping, VERSION                |                 | ok, PID of the server                          |
 | call, VERSION, REAL, FRONT   | its fds 0 to 2  | run or become, NUMBERS, WORD…, with fds; exit, CODE; error, SENTENCE; EOF: it died |
@@ -39,6 +40,15 @@ class Spawn:
 class Reclaim:
     root: str
     id: str
+    version: str = VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The real runtime's delete has ended with `code`, as a child of who asks: said by native/front.c alone."""
+
+    real: str
+    code: int
     version: str = VERSION
 
 
@@ -114,13 +124,15 @@ Request: TypeAlias = Spawn | Reclaim | Watch | Ping | Call
 Answer: TypeAlias = Listening | Ready | Failed | Done | OtherVersion | Start | Over | Ended
 
 
-def parse_request(packet: bytes) -> Request:
+def parse_request(packet: bytes) -> Request | Deleted:
     """Raises ProtocolError."""
     match _fields(packet):
         case ["spawn", version, key] if KEY.fullmatch(key):
             return Spawn(key, version)
         case ["reclaim", version, root, container_id] if container_id:
             return Reclaim(root, container_id, version)
+        case ["deleted", version, real, code] if real.startswith("/"):
+            return Deleted(real, _number(code), version)
         case ["watch", version, key] if KEY.fullmatch(key):
             return Watch(key, version)
         case ["ping", version]:

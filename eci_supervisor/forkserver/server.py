@@ -16,7 +16,7 @@ from eci_supervisor import VERSION
 from eci_supervisor.forkserver import heritage, protocol, reclaim
 from eci_supervisor.forkserver.freshness import Freshness
 from eci_supervisor.forkserver.home import Home
-from eci_supervisor.forkserver.peers import Child, Deferred, Door, Lingering, Pending, answer, out_of_fds, receive
+from eci_supervisor.forkserver.peers import Child, Deferred, Door, Lingering, Pending, answer, left_by, out_of_fds, receive
 from eci_supervisor.forkserver.protocol import Call, Done, Failed, OtherVersion, Ping, ProtocolError, Reclaim, Request, Spawn, Watch
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.paths import StateDir
@@ -133,6 +133,8 @@ class ForkServer:
                 self._forget(connection).close()
                 return
             request = protocol.parse_request(packet)
+            if isinstance(request, protocol.Deleted):
+                request = left_by(connection, request)
         except (OSError, ProtocolError) as error:
             self._forget(connection)
             answer(connection, Failed(str(error)))

@@ -35,7 +35,7 @@ class RealRuntime:
 
 
 def absolute_root(line: CommandLine, runtime: RealRuntime, directory: str) -> str:
-    """--root as it identifies a container, without a slash at its end, as native/front.c has it; `directory`: the working directory."""
+    """--root as it identifies a container, without a slash at its end; `directory`: the working directory."""
     root = line.root or runtime.default_root()
     if not root.startswith("/"):
         root = f"{directory}/{root}"

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from eci_supervisor.forkserver import client
 from eci_supervisor.linux.paths import StateDir
-from eci_supervisor.oci.argv import CommandLine
+from eci_supervisor.oci.argv import CommandLine, parse
 from eci_supervisor.oci.call import check_paths
 from eci_supervisor.oci.refusals import Refused, check_command, check_process
 from eci_supervisor.oci.report import Reporter
@@ -53,17 +53,19 @@ def lost() -> NoReturn:
     end(told(program, words, says))
 
 
-def reclaim() -> NoReturn:
-    """CODE STATE_DIR ROOT ID, from native/front.c: what is left of a container that the real runtime has deleted, ending with CODE."""
-    _, _, code, state_dir, root, container_id = sys.argv[1:]
+def reclaim(code: int) -> NoReturn:
+    """SELF REAL ARGV0 WORD…: what is left of a container that the real runtime has deleted, ending with `code`."""
+    _, real, *words = sys.argv[1:]
+    from eci_supervisor.oci.deleted import deleted
     from eci_supervisor.oci.undo import give_back
 
-    try:
-        give_back(StateDir(state_dir), root, container_id)
-    except (*ONE_SENTENCE, OSError) as error:
-        Reporter("delete", container_id).error(sentence(error) if isinstance(error, OSError) else str(error))
-        end(int(code) or 1)
-    end(int(code))
+    if found := deleted(words, real, os.getcwd(), code):
+        try:
+            give_back(StateDir(parse(words[0], words[1:]).state_dir), *found)
+        except (*ONE_SENTENCE, OSError) as error:
+            Reporter("delete", found[1]).error(sentence(error) if isinstance(error, OSError) else str(error))
+            end(code or 1)
+    end(code)
 
 
 def end(code: int) -> NoReturn:

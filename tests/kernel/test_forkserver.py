@@ -17,6 +17,7 @@ from eci_supervisor.forkserver import client, protocol
 from eci_supervisor.forkserver.client import ForkServerError
 from eci_supervisor.life import record
 from eci_supervisor.linux.sockets import listen_unix
+from tests.support.driver import ECI_RUNC
 from tests.support.supervised import ROOT, Place, Supervised, fds
 from tests.support.waiting import wait_gone, wait_until
 
@@ -240,6 +241,16 @@ def test_reclaim_waits_for_a_supervisor_that_ends_by_itself(place: Place) -> Non
         connection.settimeout(5)
         assert connection.recv(100).startswith(b"ok")
     assert os.listdir(place.state_dir.containers) == []
+
+
+def test_delete_says_by_its_command_line_what_is_over(place: Place) -> None:
+    """Another root, an unforced delete that failed: nothing; then a relative root, as create takes it."""
+    whose_init_is_gone(place).terminate()
+    directory, name = os.path.split(ROOT)
+    for root, runtime, left in (("/elsewhere", "/bin/true", 1), (f"{name}/", "/bin/false", 1), (name, "/bin/true", 0)):
+        command = [str(ECI_RUNC), f"--state-dir={place.state_dir.path}", f"--real-runtime={runtime}", "--root", root, "delete", "web"]
+        done = subprocess.run(command, cwd=directory, capture_output=True, timeout=20, check=False)
+        assert (done.returncode, done.stderr, len(os.listdir(place.state_dir.containers))) == (int(runtime == "/bin/false"), b"", left)
 
 
 def test_reclaim_ends_a_supervisor_that_does_not(place: Place) -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from eci_supervisor.model.state import Mode
 from eci_supervisor.oci.argv import ArgvError, CommandLine, log_of, parse
+from eci_supervisor.oci.deleted import deleted
 
 
 def line(text: str, program: str = "/usr/bin/eci-runc") -> CommandLine:
@@ -100,3 +101,14 @@ def test_any_command_line_is_parsed_or_refused(words: list[str]) -> None:
         return
     assert list(found.words) == words[len(words) - len(found.words) :]
     log_of(words)
+
+
+@pytest.mark.parametrize(("words", "code", "found"), [
+    ("--root /r/ delete web1", 0, ("/r", "web1")), ("--root=r delete web1", 0, ("/here/r", "web1")),
+    ("delete web1", 0, ("/run/crun", "web1")),
+    ("delete web1", 1, None), ("delete --force web1", 1, ("/run/crun", "web1")), ("delete -f web1", 3, ("/run/crun", "web1")),
+    ("delete -force web1", 1, ("/run/crun", "web1")), ("delete --force=false web1", 1, None), ("delete", 0, None),
+    ("--mode=none delete web1", 0, None),
+])
+def test_what_a_delete_leaves_to_us(words: str, code: int, found: tuple[str, str] | None) -> None:
+    assert deleted(["eci-runc", *words.split()], "/usr/bin/crun", "/here", code) == found

@@ -7,6 +7,7 @@ from eci_supervisor.forkserver import protocol
 from eci_supervisor.forkserver.protocol import (
     MAX_PACKET_BYTES,
     Answer,
+    Deleted,
     Done,
     Failed,
     OtherVersion,
@@ -25,6 +26,13 @@ KEY = "0123456789abcdef0123"
 @pytest.mark.parametrize("request_", [Spawn(KEY), Reclaim("/run/runc", "web1"), Reclaim("", "a\udcff"), Watch(KEY), Ping("9.9")])
 def test_requests_survive_the_wire(request_: Request) -> None:
     assert protocol.parse_request(protocol.pack_request(request_)) == request_
+
+
+def test_what_the_front_says_of_a_delete() -> None:
+    assert protocol.parse_request(b"deleted\x009.9\0/usr/bin/runc\x003") == Deleted("/usr/bin/runc", 3, "9.9")
+    for packet in (b"deleted\x009.9\0runc\x003", b"deleted\x009.9\0/runc\0x"):
+        with pytest.raises(ProtocolError):
+            protocol.parse_request(packet)
 
 
 @pytest.mark.parametrize("answer", [Ready(4711), Done(), Done(12), Failed("one sentence"), OtherVersion("0.0.1")])
