@@ -76,10 +76,7 @@ static void become_real(const char *real, char **argv, pid_t parent)
 		setenv("LISTEN_PID", number, 1);
 	}
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() == parent)
-		execv(real, argv);
-	fprintf(stderr, "eci-runc: %s: %s\n", real, strerror(errno));
-	_exit(127);
+	_exit(getppid() == parent ? become(real, argv) : 127);
 }
 
 /* What a terminal sends goes to its whole process group, so only what a process sent is sent on. */
@@ -165,20 +162,6 @@ int asked(const struct command_line *line, const char *what, const char *real, c
 	return -EPIPE;
 }
 
-/* Python, as our child, starts a server, or says what stands against it. Returns its exit code. */
-static int start_server(const struct command_line *line, const char *real)
-{
-	int status;
-	pid_t pid = fork();
-
-	if (!pid)
-		_exit(exec_python(STEP("main"), real, line->argv));
-	while (pid < 0 || waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return 1;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
-}
-
 /* Puts the descriptors that came where they belong; the real runtime's words. */
 static char **prepared(const struct command_line *line, struct answer *answer)
 {
@@ -209,11 +192,8 @@ static int served(const struct command_line *line, const char *real, int fd, str
 		words = prepared(line, answer);
 		if (!words)
 			return 1;
-		if (!strcmp(answer->text, "become")) {
-			execv(real, words);
-			fprintf(stderr, "eci-runc: %s: %s\n", real, strerror(errno));
-			return 127;
-		}
+		if (!strcmp(answer->text, "become"))
+			return become(real, words);
 		send(fd, ended, (size_t)snprintf(ended, sizeof(ended), "ended%c%d", 0, run_real(real, words, fd)), MSG_NOSIGNAL);
 		if (receive(fd, answer) < 0)
 			return -EPIPE;
@@ -224,13 +204,13 @@ static int served(const struct command_line *line, const char *real, int fd, str
 int call(const struct command_line *line, const char *real)
 {
 	static struct answer answer;
-	char self[PATH_MAX] = "";
+	char self[PATH_MAX] = "", **python;
 	int alone = !strcmp(*line->command, "exec"), again, fd, code;
 
 	while ((fd = open("/dev/null", O_RDWR | O_CLOEXEC)) >= 0 && fd < 3)	/* a closed one of the three would be our socket */
 		fcntl(fd, F_SETFD, 0);
 	close(fd);
-	for (again = 0; again < 2; again++) {
+	for (again = 0;; again++) {
 		alone = alone || (!unshare(CLONE_NEWNS) && !mount("none", "/", NULL, MS_REC | MS_SLAVE, NULL));
 		fd = alone && readlink("/proc/self/exe", self, sizeof(self) - 1) > 0 ? asked(line, "call", real, self) : -EPERM;	/* main says who may */
 		if (fd >= 0 && !receive(fd, &answer) && strcmp(answer.text, "version") && strcmp(answer.text, "error")) {
@@ -239,8 +219,11 @@ int call(const struct command_line *line, const char *real)
 		}
 		if (fd >= 0)
 			close(fd);
-		if (!again && (code = start_server(line, real)))
+		if (again)
+			return exec_python(STEP("lost"), real, line->argv);
+		python = python_words(STEP("main"), real, line->argv);	/* starts a server, or says what stands against it */
+		code = run_real(*python, python, -1);
+		if (code)
 			return code;
 	}
-	return exec_python(STEP("lost"), real, line->argv);
 }

@@ -55,26 +55,24 @@ static int attach_sys(int sysfs, int rootfs)
 /* Makes what is missing of `path` below the container's root, as container root: runtimes do the same for their mounts. */
 static int make_mount_point(int rootfs, const char *path, bool directory)
 {
-	char copy[PATH_MAX] = ".";
-	int ret = snprintf(copy + 1, sizeof(copy) - 1, "%s", path) >= (int)sizeof(copy) - 1 ? -ENAMETOOLONG : 0;
+	char above[PATH_MAX] = ".";
 
-	for (char *slash = copy + 1, *next; ret >= 0 && slash; slash = next) {
-		cleanup_fd int parent = -1, file = -1;
+	for (size_t length; *path; path += length) {
+		char *name = above + strlen(above);
+		cleanup_fd int parent = eci_open_below(rootfs, above, O_PATH | O_DIRECTORY, IN_ROOT), file = -1;
+		int made = 0;
 
-		next = strchr(slash + 1, '/');
-		*slash = 0;
-		if (next)
-			*next = 0;
-		ret = parent = eci_open_below(rootfs, copy, O_PATH | O_DIRECTORY, IN_ROOT);
-		if (ret >= 0 && slash[1])
-			ret = next || directory ? result(mkdirat(parent, slash + 1, 0755))
-						: (file = result(openat(parent, slash + 1, O_CREAT | O_EXCL | O_CLOEXEC, 0644)));
-		ret = ret == -EEXIST ? 0 : ret;
-		*slash = '/';
-		if (next)
-			*next = '/';
+		length = 1 + strcspn(path + 1, "/");
+		if (parent < 0 || name + length >= above + sizeof(above))
+			return parent < 0 ? parent : -ENAMETOOLONG;
+		strncat(name, path, length);
+		if (length > 1)
+			made = path[length] || directory ? mkdirat(parent, name + 1, 0755)
+							 : (file = openat(parent, name + 1, O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+		if (made < 0 && errno != EEXIST)
+			return -errno;
 	}
-	return ret < 0 ? ret : 0;
+	return 0;
 }
 
 /* One key, as a path. Host and domain name are host root's by file; the calls ask for the owner of the namespace. */

@@ -171,26 +171,38 @@ static int find_python(const char *self, char python[PATH_MAX])
 	return snprintf(python, PATH_MAX, "%s/python3", directory) < PATH_MAX && !access(python, X_OK) ? 0 : -ENOENT;
 }
 
-int exec_python(const char *code, const char *real, char **words)
+char **python_words(const char *code, const char *real, char **words)
 {
-	char self[PATH_MAX] = "", python[PATH_MAX];
+	static char self[PATH_MAX], python[PATH_MAX];
 	size_t count = 0;
 	char **argv;
 
 	if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0 || find_python(self, python) < 0) {
 		fprintf(stderr, "eci-runc: no python3 beside %s: install the package eci-supervisor into a virtual environment\n", self);
-		return 1;
+		exit(1);
 	}
 	while (words[count])
 		count++;
 	argv = calloc(count + 7, sizeof(*argv));
 	if (!argv)
-		return 1;
+		exit(1);
 	memcpy(argv, (char *[]){ python, "-I", "-c", (char *)code, self, (char *)real }, 6 * sizeof(*argv));
 	memcpy(argv + 6, words, count * sizeof(*argv));
-	execv(python, argv);
-	fprintf(stderr, "eci-runc: %s: %s\n", python, strerror(errno));
-	return 1;
+	return argv;
+}
+
+int become(const char *program, char **argv)
+{
+	execv(program, argv);
+	fprintf(stderr, "eci-runc: %s: %s\n", program, strerror(errno));
+	return 127;
+}
+
+int exec_python(const char *code, const char *real, char **words)
+{
+	char **argv = python_words(code, real, words);
+
+	return become(*argv, argv);
 }
 
 /* The real delete, then ours: the fork server gives back what the container had, or Python. */
@@ -213,16 +225,11 @@ static int delete(const struct command_line *line, const char *real)
 static int hook_failed(const char *socket_path, const char *sentence)
 {
 	char path[PATH_MAX];
-	FILE *left;
 
 	fprintf(stderr, "%s\n", sentence);
 	/* crun does not hand on what a hook says, so create reads it here. */
 	snprintf(path, sizeof(path), "%.*s/hook.error", (int)(strrchr(socket_path, '/') - socket_path), socket_path);
-	left = fopen(path, "we");
-	if (left) {
-		fprintf(left, "%s\n", sentence);
-		fclose(left);
-	}
+	dprintf(open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644), "%s\n", sentence);
 	return 1;
 }
 
@@ -282,7 +289,5 @@ int main(int argc, char **argv)
 		return exec_python(STEP("main"), real, argv);
 	if (*line.command && !strcmp(*line.command, "delete"))
 		return delete(&line, real);
-	execv(real, line.passed);
-	fprintf(stderr, "eci-runc: %s: %s\n", real, strerror(errno));
-	return 1;
+	return become(real, line.passed);
 }

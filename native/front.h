@@ -15,7 +15,11 @@ struct command_line {
 	const char *real, *state_dir, *root;
 };
 
-/* front.c: runs one of the shim's functions in place of us: SELF REAL words…; REAL is "" where none was found. Returns 1, or never. */
+/* front.c: argv for one of the shim's functions: SELF REAL words…; REAL is "" where none was found. Ends us if there is no Python. */
+char **python_words(const char *code, const char *real, char **words);
+
+/* front.c: in place of us; they return, an exit code, only if that fails. */
+int become(const char *program, char **argv);
 int exec_python(const char *code, const char *real, char **words);
 
 /* call.c: a connection to a socket of type SOCK_*; no call on it takes longer than `timeout_s`, 0: none has a limit. -errno */

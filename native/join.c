@@ -178,15 +178,8 @@ int eci_numbers(const char *status, const char *key, uint32_t *to, int room)
 static int read_status(struct caller *caller)
 {
 	static char status[32768];	/* the groups are what can be many */
-	cleanup_fd int fd = openat(caller->proc, "status", O_RDONLY | O_CLOEXEC);
-	size_t got = 0;
-	ssize_t n;
-	const char *caps;
+	const char *caps = eci_read_text(caller->proc, "status", status, sizeof(status)) ? strstr(status, "\nCapEff:\t") : NULL;
 
-	while (fd >= 0 && got < sizeof(status) - 1 && (n = read(fd, status + got, sizeof(status) - 1 - got)) > 0)
-		got += (size_t)n;
-	status[got] = 0;
-	caps = strstr(status, "\nCapEff:\t");
 	caller->levels = eci_numbers(status, "\nNStgid:", caller->tgid_in, MAX_LEVELS);
 	if (!caps || eci_numbers(status, "\nUid:", caller->uid, 4) != 4 || eci_numbers(status, "\nGid:", caller->gid, 4) != 4 ||
 	    eci_numbers(status, "\nNSpid:", caller->tid_in, MAX_LEVELS) != caller->levels || eci_numbers(status, "\nPPid:", &caller->parent, 1) != 1)

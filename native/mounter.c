@@ -13,7 +13,7 @@
 
 #include "mounter.h"
 
-enum { PACKET_MAX = 128 * 1024, IDLE_MS = 10 };
+enum { PACKET_MAX = 128 * 1024, IDLE_MS = 10, PLAIN = MS_NOSUID | MS_NODEV | MS_NOEXEC /* the numbers of MOUNT_ATTR_* */ };
 
 struct mounter eci = { .init = -1 };
 
@@ -27,39 +27,28 @@ static void must(bool done, const char *what)
 	exit(1);
 }
 
-static bool mount_new(const char *type, const char *at, unsigned int attributes)
-{
-	cleanup_fd int context = fsopen(type, FSOPEN_CLOEXEC), mount = -1;
-
-	if (context < 0 || fsconfig(context, FSCONFIG_CREATE, NULL, NULL, 0) < 0)
-		return false;
-	mount = fsmount(context, FSMOUNT_CLOEXEC, attributes);
-	return mount >= 0 && move_mount(mount, "", AT_FDCWD, at, MOVE_MOUNT_F_EMPTY_PATH) == 0;
-}
-
 /* A small tmpfs as our root: what we can reach is what we need. `nodes`, a clone that is ours, has the FUSE mounts below it. */
 static void make_home(int nodes)
 {
-	const unsigned int plain = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 	cleanup_fd int file = -1;
 
 	must(unshare(CLONE_NEWNS) == 0 && mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0, "a mount namespace of our own");
-	must(mount_new("tmpfs", "/proc", plain) && chdir("/proc") == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
+	must(mount("none", "/proc", "tmpfs", PLAIN, NULL) == 0 && chdir("/proc") == 0 && syscall(SYS_pivot_root, ".", ".") == 0 &&
 	     umount2(".", MNT_DETACH) == 0 && chdir("/") == 0, "a root of our own");
 	must(chmod("/", 0755) == 0 && mkdir("/proc", 0555) == 0 && mkdir("/nodes", 0555) == 0 && mkdir("/tree", 0555) == 0 &&
 	     mkdir("/directory", 0555) == 0 && (file = open("/file", O_CREAT | O_CLOEXEC, 0444)) >= 0, "what is in it");
 	must(mkdir("/tree/0", 0555) == 0 && mkdir("/tree/1", 0555) == 0 && mkdir("/tree/2", 0555) == 0 && mkdir("/tree/3", 0555) == 0,
 	     "places for trees");
-	must(mount_new("proc", "/proc", plain), "a procfs of our own");
-	must(eci_attributes(nodes, "", plain, 0, AT_RECURSIVE) == 0 && move_mount(nodes, "", AT_FDCWD, "/nodes", MOVE_MOUNT_F_EMPTY_PATH) == 0 &&
+	must(mount("proc", "/proc", "proc", PLAIN, NULL) == 0, "a procfs of our own");
+	must(eci_attributes(nodes, "", PLAIN, 0, AT_RECURSIVE) == 0 && move_mount(nodes, "", AT_FDCWD, "/nodes", MOVE_MOUNT_F_EMPTY_PATH) == 0 &&
 	     close(nodes) == 0, "nodes");
-	must(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) == 0, "a read-only root");
+	must(mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | PLAIN, NULL) == 0, "a read-only root");
 }
 
 /* The stage is home without procfs and nodes. Then what this kernel offers, by trying. `without_pidns`: as before 6.18, for tests. */
 static void make_stage(bool without_pidns)
 {
-	cleanup_fd int context = -1, label = -1, root = -1;
+	cleanup_fd int context = -1, root = -1;
 	struct place masks;
 
 	eci.home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC);
@@ -76,9 +65,7 @@ static void make_stage(bool without_pidns)
 	eci.masks_dev = masks.dev;
 	context = fsopen("proc", FSOPEN_CLOEXEC);
 	eci.has_pidns = !without_pidns && fsconfig(context, FSCONFIG_FD, "pidns", NULL, eci.home_pid) == 0;
-	label = open("/proc/self/attr/current", O_RDONLY | O_CLOEXEC);
-	if (label < 0 || read(label, eci.spare.label, sizeof(eci.spare.label) - 1) < 0)
-		eci.spare.label[0] = 0;
+	eci_read_text(eci.proc, "self/attr/current", eci.spare.label, sizeof(eci.spare.label));
 }
 
 /* ---- requests ---- */
@@ -159,8 +146,7 @@ static int plan(const struct packet *packet, struct reply *reply)
 /* Takes hold of a container by its init, once. Cannot hurt the host: descriptors are opened, nothing is entered. */
 static int container(const struct request *request)
 {
-	cleanup_fd int map = -1;
-	char path[16], text[64] = "";
+	char path[16], text[64];
 	struct stat st;
 	int ret;
 
@@ -176,8 +162,7 @@ static int container(const struct request *request)
 		ret = result(fstat(eci.ns[i], &st));
 		eci.spare.ns[i] = st.st_ino;
 	}
-	map = openat(eci.init, "uid_map", O_RDONLY | O_CLOEXEC);
-	if (map < 0 || read(map, text, sizeof(text) - 1) < 0 || sscanf(text, " 0 %u", &eci.spare.root) != 1)
+	if (!eci_read_text(eci.init, "uid_map", text, sizeof(text)) || sscanf(text, " 0 %u", &eci.spare.root) != 1)
 		eci.spare.root = 0;	/* then there is nobody to put trees into the lane for */
 	return ret;
 }

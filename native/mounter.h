@@ -136,7 +136,7 @@ struct plan {
 extern struct mounter {
 	struct plan plans[TREES];
 	int ns[NAMESPACES], init, init_root;	/* of the container; O_PATH of /proc/INIT and of its root */
-	struct place { uint64_t mount_id, dev; bool mount_root, directory, regular; } first[TREES];
+	struct place { uint64_t mount_id, dev; bool mount_root, directory, regular, link; } first[TREES];
 	int home, stage, home_pid, home_net;	/* namespaces of ours */
 	int proc, nodes, socket;		/* O_PATH of our procfs and of the directory of the FUSE mounts; the supervisor */
 	uint64_t nodes_dev, tunables_dev, masks_dev;
@@ -175,6 +175,7 @@ struct action {
 };
 
 /* notify.c, beside what eci.h has */
+bool eci_read_text(int dir, const char *path, char *text, size_t size);
 bool eci_same_label(int proc, const char *ours);
 ssize_t eci_receive(int socket, void *buffer, size_t size, int *fd);
 

@@ -23,13 +23,25 @@ int eci_answer(int notify_fd, uint64_t id, int error)
 	return result(ret);
 }
 
+/* All of a file of procfs, as far as there is room, and a NUL; whether there is anything. */
+bool eci_read_text(int dir, const char *path, char *text, size_t size)
+{
+	cleanup_fd int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
+	size_t got = 0;
+	ssize_t n;
+
+	while (fd >= 0 && got < size - 1 && (n = read(fd, text + got, size - 1 - got)) > 0)
+		got += (size_t)n;
+	text[got] = 0;
+	return got > 0;
+}
+
 /* Whether the caller's LSM label is ours: its profile may say `deny mount`, and the kernel would ask ours. "": there are none here. */
 bool eci_same_label(int proc, const char *ours)
 {
-	cleanup_fd int fd = *ours ? openat(proc, "attr/current", O_RDONLY | O_CLOEXEC) : -1;
-	char label[sizeof(((struct spare *)0)->label)] = "";
+	char label[sizeof(((struct spare *)0)->label)];
 
-	return !*ours || (fd >= 0 && read(fd, label, sizeof(label) - 1) > 0 && !strcmp(label, ours));
+	return !*ours || (eci_read_text(proc, "attr/current", label, sizeof(label)) && !strcmp(label, ours));
 }
 
 /* One packet with at most one descriptor, else -1; what does not fit is an error, not a shorter packet. 0: the other side is gone. */

@@ -6,10 +6,10 @@
 static const char *const names[TREES] = { [TREE_PROC] = "proc", [TREE_SYSFS] = "sysfs" };
 static const char *const places[BATCH] = { "/tree/0", "/tree/1", "/tree/2", "/tree/3" };
 static bool staged;
-static struct batch {
+struct batch {
 	int count, net;		/* the network namespace they are looked at from, borrowed */
 	int *trees;
-} batch;			/* in work */
+};
 
 struct create {
 	enum tree_kind kind;
@@ -171,19 +171,20 @@ static int build(enum tree_kind kind, int tree, int net, const char *path)
 
 /* In a child: the copy of the stage into the container's user namespace locks every mount but the root. The trees, detached. Container
  * root may get hold of the copy (mounter.h): it holds the locked trees and nothing else. */
-static int clone_locked(void *unused)
+static int clone_locked(void *opaque)
 {
-	(void)unused;
-	if (setns(batch.net, CLONE_NEWNET) < 0 || setns(eci.stage, CLONE_NEWNS) < 0 || setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 ||
+	const struct batch *batch = opaque;
+
+	if (setns(batch->net, CLONE_NEWNET) < 0 || setns(eci.stage, CLONE_NEWNS) < 0 || setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 ||
 	    unshare(CLONE_NEWNS) < 0)
 		return -errno;
-	for (int i = 0; i < batch.count; i++) {
+	for (int i = 0; i < batch->count; i++) {
 		/* A superblock may be read-only by its options. Its nodes can follow here alone: attached, and too late to be locked so. */
 		cleanup_fd int staged_tree = open(places[i], O_PATH | O_CLOEXEC);
 
 		eci_reconcile(staged_tree, false);
-		batch.trees[i] = open_tree(AT_FDCWD, places[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
-		if (batch.trees[i] < 0)
+		batch->trees[i] = open_tree(AT_FDCWD, places[i], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+		if (batch->trees[i] < 0)
 			return -errno;
 	}
 	return 0;
@@ -202,10 +203,10 @@ void eci_clear_stage(void)
  * neither procfs nor sysfs; then there are none. */
 int eci_trees_of(const int *contexts, int count, uint64_t attributes, int net, int *trees)
 {
+	struct batch batch = { .count = count, .net = net, .trees = trees };
 	int ret = 0;
 
 	eci_clear_stage();
-	batch = (struct batch){ .count = count, .net = net, .trees = trees };
 	memset(trees, -1, (size_t)count * sizeof(int));
 	for (int i = 0; i < count && ret >= 0; i++) {
 		cleanup_fd int mount = result(fsmount(contexts[i], FSMOUNT_CLOEXEC, (unsigned int)attributes));
@@ -214,7 +215,7 @@ int eci_trees_of(const int *contexts, int count, uint64_t attributes, int net, i
 		ret = mount < 0 ? mount : kind == TREES ? -EPERM : build(kind, mount, net, places[i]);
 	}
 	if (ret >= 0)
-		ret = eci_in_child(clone_locked, NULL, false);
+		ret = eci_in_child(clone_locked, &batch, false);
 	for (int i = 0; i < count && ret < 0; i++)
 		eci_close(&trees[i]);
 	return ret;

@@ -31,7 +31,7 @@ int eci_place(int fd, struct place *place)
 		return -errno;
 	*place = (struct place){ .mount_id = st.stx_mnt_id, .dev = makedev(st.stx_dev_major, st.stx_dev_minor),
 				 .mount_root = st.stx_attributes & STATX_ATTR_MOUNT_ROOT, .directory = S_ISDIR(st.stx_mode),
-				 .regular = S_ISREG(st.stx_mode) };
+				 .regular = S_ISREG(st.stx_mode), .link = S_ISLNK(st.stx_mode) };
 	return 0;
 }
 
@@ -51,15 +51,6 @@ static bool has_numbers(const char *status, const char *line, const struct calle
 	return count > 0 && count == caller->levels - level && !memcmp(found, numbers + level, (size_t)count * sizeof(*found));
 }
 
-static int read_status(int dir, const char *path, char status[STATUS_MAX])
-{
-	cleanup_fd int fd = openat(dir, path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, status, STATUS_MAX - 1);
-
-	status[n < 0 ? 0 : n] = 0;
-	return n > 0;
-}
-
 /* Which of the caller's pid namespaces the procfs at `root` shows: the outermost level whose number there has the caller's own line of
  * numbers from that level inwards. 0: it shows none of them, or hides the caller. */
 static int level_of(const struct caller *caller, int root)
@@ -68,7 +59,7 @@ static int level_of(const struct caller *caller, int root)
 		char path[24], status[STATUS_MAX];
 
 		snprintf(path, sizeof(path), "%u/status", caller->tgid_in[level]);
-		if (read_status(root, path, status) && has_numbers(status, "\nNStgid:", caller, caller->tgid_in, level))
+		if (eci_read_text(root, path, status, STATUS_MAX) && has_numbers(status, "\nNStgid:", caller, caller->tgid_in, level))
 			return level;
 	}
 	return 0;
@@ -79,7 +70,7 @@ static int owner_of(const struct caller *caller, int at)
 {
 	char status[STATUS_MAX];
 
-	for (int level = eci_kind(at) == TREE_PROC && read_status(at, "status", status) ? 1 : caller->levels; level < caller->levels; level++)
+	for (int level = eci_kind(at) == TREE_PROC && eci_read_text(at, "status", status, STATUS_MAX) ? 1 : caller->levels; level < caller->levels; level++)
 		if (has_numbers(status, "\nNStgid:", caller, caller->tgid_in, level))
 			return has_numbers(status, "\nNSpid:", caller, caller->tgid_in, level) ? 1
 			       : has_numbers(status, "\nNSpid:", caller, caller->tid_in, level) ? 2 : 0;
@@ -141,7 +132,6 @@ static int component(struct walk *walk, const char *name, bool last, bool must_f
 {
 	cleanup_fd int fd = -1;
 	struct place place;
-	struct stat st;
 
 	if (!strcmp(name, "."))
 		return 0;
@@ -150,7 +140,7 @@ static int component(struct walk *walk, const char *name, bool last, bool must_f
 	fd = openat(walk->at, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);	/* ".." ends at our root, which is the caller's */
 	if (fd < 0 || eci_place(fd, &place) < 0)
 		return -errno;
-	if (!place.directory && !place.regular && (!last || must_follow) && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode))
+	if (place.link && (!last || must_follow))
 		return ++walk->links > LINKS_MAX ? -ELOOP : follow(walk, fd, name);
 	if (!last && !place.directory)
 		return -ENOTDIR;
