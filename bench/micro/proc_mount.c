@@ -22,7 +22,7 @@ static int received(int socket, struct reply *reply)
 int main(int argc, char **argv)
 {
 	int listener = argc > 2 ? atoi(argv[1]) : -1, mounter = argc > 2 ? atoi(argv[2]) : -1;
-	struct { struct request request; struct record record; char target[64], options[1]; } packet = { 0 };
+	struct { struct request request; uint32_t what; char target[64], options[1]; } packet = { 0 };
 	struct seccomp_notif call = { 0 };
 
 	while (ioctl(listener, SECCOMP_IOCTL_NOTIF_RECV, &call) == 0) {
@@ -36,7 +36,7 @@ int main(int argc, char **argv)
 			return 1;
 		packet.request = (struct request){ .kind = REQUEST_EMULATE, .id = call.id, .flags = call.data.args[3], .pid = call.pid, .count = 1 };
 		iov[1].iov_len = strlen(packet.target) + 1;
-		packet.record = (struct record){ OP_MOUNT_TREE, (uint32_t)iov[1].iov_len, 1 };
+		packet.what = OP_MOUNT_TREE;
 		control.header = (struct cmsghdr){ CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS };
 		memcpy(CMSG_DATA(&control.header), &listener, sizeof(listener));
 		if (sendmsg(mounter, &message, 0) < 0 || received(mounter, &reply) < 0 || reply.error)
