@@ -18,6 +18,7 @@ pytestmark = pytest.mark.requires("root", "busybox", "compiler", "runc", "crun",
 AT_ONCE_S = 2.0
 FUSE_MAGIC = "65735546"
 NR_MOUNT = {"x86_64": 165, "aarch64": 40}[os.uname().machine]
+NR_FCHDIR = {"x86_64": ("81",), "aarch64": ("50",)}[os.uname().machine]
 NR_OPEN = {"x86_64": ("257", "437"), "aarch64": ("56", "437")}[os.uname().machine]  # openat, openat2
 
 
@@ -88,11 +89,11 @@ def test_supervisor_killed_while_a_call_is_pending(privileged: Container) -> Non
     wait_gone(mounter)
 
 
-def stuck_child(mounter: int) -> bool:
+def stuck_child(mounter: int, numbers: tuple[str, ...] = NR_OPEN) -> bool:
     """Whether a child of the mounter is inside a call on a path, and not waiting for work: in the container's FUSE then."""
     children = Path(f"/proc/{mounter}/task/{mounter}/children").read_text().split()
     with suppress(FileNotFoundError, ProcessLookupError):
-        return any(Path(f"/proc/{pid}/syscall").read_text().split()[0] in NR_OPEN for pid in children)
+        return any(Path(f"/proc/{pid}/syscall").read_text().split()[0] in numbers for pid in children)
     return False
 
 
@@ -111,6 +112,24 @@ def test_b11_supervisor_and_mounter_killed_with_a_child_stuck_in_fuse(containers
     fuse.unlink()
     assert output(container) == [
         "mount below: ENOSYS", "in time: yes", "mount elsewhere: ENOSYS", "umount elsewhere: ENOSYS"]
+
+
+def test_b11_a_child_that_is_let_go_after_its_mounter_has_ended(containers: Launch, playground: Path) -> None:
+    """It was on its way to become the caller, when no signal tells a child that its parent died: it ends by itself."""
+    fuse = playground / "fuse-of-b11"
+    os.mknod(fuse, 0o20666, os.makedev(10, 229))
+    fuse.chmod(0o666)
+    container = containers(privileged=True, mounts=(bind(fuse, "/dev/fuse"),)).up()
+    in_background(container, "attack fuse-cwd /mnt /t")
+    mounter = mounter_of(container)
+    wait_until(lambda: stuck_child(mounter, NR_FCHDIR), "a child is stuck")
+    children = [int(pid) for pid in Path(f"/proc/{mounter}/task/{mounter}/children").read_text().split()]
+    for pid in (mounter, container.record().supervisor_pid):
+        os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: output(container) == ["mount below: ENOSYS", "in time: yes"], "the calls have returned", AT_ONCE_S)
+    fuse.unlink()
+    for pid in children:
+        wait_gone(pid, 3 * AT_ONCE_S)
 
 
 def test_fork_server_killed(containers: Launch, container: Container) -> None:

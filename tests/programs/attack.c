@@ -371,16 +371,18 @@ static int handles(char **w)
 
 /* ---- E10: FUSE servers of the container's own that never answer one kind of request ---- */
 
-static uint32_t unanswered;
+static _Atomic uint32_t unanswered;
+static _Atomic uint64_t withheld;	/* the last such request */
+static int fuse = -1;
 
 /* What it shows is a directory; every name in it is one file. */
-static void *serve_fuse(void *opaque)
+static void *serve_fuse(void *unused)
 {
 	const struct fuse_attr directory = { .ino = 1, .mode = 040755, .nlink = 2 }, file = { .ino = 2, .mode = 0100644, .nlink = 1 };
-	int fd = *(int *)opaque;
 	static char buffer[1 << 18];
 
-	while (read(fd, buffer, sizeof(buffer)) > 0) {
+	(void)unused;
+	while (read(fuse, buffer, sizeof(buffer)) > 0) {
 		struct fuse_in_header *in = (struct fuse_in_header *)buffer;
 		struct {
 			struct fuse_out_header header;
@@ -393,6 +395,8 @@ static void *serve_fuse(void *opaque)
 		} out = { .header = { .unique = in->unique, .len = sizeof(out.header) } };
 
 		if (in->opcode == unanswered || in->opcode == FUSE_FORGET || in->opcode == FUSE_INTERRUPT) {
+			if (in->opcode == unanswered)
+				withheld = in->unique;
 			continue;
 		} else if (in->opcode == FUSE_INIT) {
 			out.body.init = (struct fuse_init_out){ .major = 7, .minor = 31, .max_write = 4096 };
@@ -403,12 +407,14 @@ static void *serve_fuse(void *opaque)
 		} else if (in->opcode == FUSE_LOOKUP) {
 			out.body.entry = (struct fuse_entry_out){ .nodeid = 2, .attr_valid = 100, .entry_valid = 100, .attr = file };
 			out.header.len += sizeof(out.body.entry);
+		} else if (in->opcode == FUSE_ACCESS) {
+			;
 		} else if (in->opcode == FUSE_OPEN) {
 			out.header.len += sizeof(out.body.open);
 		} else {
 			out.header.error = -ENOSYS;
 		}
-		if (write(fd, &out, out.header.len) < 0)
+		if (write(fuse, &out, out.header.len) < 0)
 			break;
 	}
 	return NULL;
@@ -418,18 +424,17 @@ static int mounted_fuse(const char *target, uint32_t opcode)
 {
 	const char *const options[][2] = { { "rootmode", "40000" }, { "user_id", "0" }, { "group_id", "0" }, { "fd" } };
 	int context = (int)syscall(SYS_FSOPEN, "fuse", 0);
-	static int fd;
 	char number[16];
 	pthread_t thread;
 
-	fd = open("/dev/fuse", O_RDWR | O_CLOEXEC);
+	fuse = open("/dev/fuse", O_RDWR | O_CLOEXEC);
 	unanswered = opcode;
-	snprintf(number, sizeof(number), "%d", fd);
+	snprintf(number, sizeof(number), "%d", fuse);
 	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++)
 		syscall(SYS_FSCONFIG, context, 1, options[i][0], options[i][1] ? options[i][1] : number, 0);
 	syscall(SYS_FSCONFIG, context, 6, NULL, NULL, 0);
 	if (syscall(SYS_MOVE_MOUNT, syscall(SYS_FSMOUNT, context, 0, 0), "", AT_FDCWD, target, 4) == 0)
-		return pthread_create(&thread, NULL, serve_fuse, &fd) == 0;
+		return pthread_create(&thread, NULL, serve_fuse, NULL) == 0;
 	printf("fuse: %s\n", said(-1));
 	return 0;
 }
@@ -456,6 +461,24 @@ static int fuse_hang(char **w)
 	return mounts_elsewhere(w[1], start);
 }
 
+/* fuse-cwd TARGET OTHER: a mount from a directory whose server answers only once the mount has come back, then one elsewhere. */
+static int fuse_cwd(char **w)
+{
+	double start = now();
+
+	if (!mounted_fuse(w[0], 0) || chdir(w[0]) < 0)
+		return 1;
+	unanswered = FUSE_ACCESS;
+	printf("mount below: %s\n", said(mount("x", ".", "proc", 0, "hidepid=0")));
+	unanswered = 0;
+	if (write(fuse, &(struct fuse_out_header){ .unique = withheld, .len = sizeof(struct fuse_out_header) }, sizeof(struct fuse_out_header)) < 0)
+		printf("answer: %s\n", said(-1));
+	printf("in time: %s\n", now() - start < 6 ? "yes" : "no");
+	fflush(stdout);
+	pause();
+	return 0;
+}
+
 /* fuse-flush TARGET OTHER: a clone of a file whose server lets nobody close it, then a mount elsewhere. */
 static int fuse_flush(char **w)
 {
@@ -476,7 +499,7 @@ static const struct {
 } ATTACKS[] = {
 	{ "flip-target", 3, flip_target }, { "flip-type", 2, flip_type }, { "flip-denied", 2, flip_denied }, { "flip-place", 4, flip_place },
 	{ "flip-cwd", 3, flip_cwd }, { "abis", 2, abis },
-	{ "fuse-hang", 2, fuse_hang }, { "fuse-flush", 2, fuse_flush },
+	{ "fuse-hang", 2, fuse_hang }, { "fuse-flush", 2, fuse_flush }, { "fuse-cwd", 2, fuse_cwd },
 	{ "locked", 2, locked }, { "handles", 0, handles },
 };
 
