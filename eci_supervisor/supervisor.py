@@ -39,6 +39,7 @@ from eci_supervisor.observe.audit import AuditFile
 from eci_supervisor.observe.journal import Journal
 from eci_supervisor.seccomp.machine import Machine
 from eci_supervisor.seccomp.ring import EventRing
+from eci_supervisor.seccomp.usual import Mounting, may
 
 PR_SET_NAME = 15
 
@@ -110,7 +111,8 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
         stack.callback(nodes.close)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ends.on_signal, signal.SIGTERM, nursery.cancel_scope)
-            mounter = stack.enter_context(closing(LastingMounter(nodes.mountpoint, nodes.plans, journal, log)))
+            mounter = stack.enter_context(closing(LastingMounter(
+                nodes.mountpoint, nodes.plans, journal, log, tmpfs=Mounting.NEW_TMPFS in may(state.calls))))
             async with trio.open_nursery() as starting:  # at once: each waits for a process or a thread
                 starting.start_soon(nursery.start, nodes.serve)
                 starting.start_soon(nursery.start, mounter.run)

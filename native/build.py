@@ -24,7 +24,7 @@ PACKAGE = NATIVE.parent / "eci_supervisor"
 MOUNTER = ("mounter.c", "join.c", "tree.c", "first.c", "walk.c", "emulate.c", "existing.c", "copies.c", "notify.c")
 VERSION = re.search(r'VERSION = "(.*)"', (PACKAGE / "__init__.py").read_text())[1]  # type: ignore[index] # it is there
 FRONT = ("front.c", "call.c")
-EXTENSION = ("flood.c", "policy.c", "serve.c", "queue.c", "ring.c", "sysinfo.c", "tracee.c", "pages.c", "lane.c",
+EXTENSION = ("flood.c", "policy.c", "serve.c", "queue.c", "ring.c", "sysinfo.c", "tracee.c", "pages.c", "lane.c", "usual.c",
              "notify.c", "setns.c")
 CFLAGS = ("-std=gnu11", "-O2", "-g", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-D_FILE_OFFSET_BITS=64", "-fstack-protector-strong",
           "-D_FORTIFY_SOURCE=2", "-fno-plt", f'-DECI_VERSION="{VERSION}"')

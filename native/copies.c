@@ -34,7 +34,9 @@ static int clone_of(const struct request *request, int source, bool recursive)
 		plain = open_tree(source, "", how | AT_RECURSIVE);
 		return plain < 0 ? -errno : request->held && poll(&(struct pollfd){ HELD, POLLPRI, 0 }, 1, 0) ? -EAGAIN : steal_fd(&plain);
 	}
-	return plain < 0 ? -errno : request->held ? steal_fd(&plain) : (dup3(plain, HELD_LAST + 1, O_CLOEXEC), -1);
+	if (plain < 0)
+		return errno == EINVAL && request->clear > 1 ? 1 - (int)request->clear : -errno;
+	return request->held ? steal_fd(&plain) : (dup3(plain, HELD_LAST + 1, O_CLOEXEC), -1);
 }
 
 /* The clone of what `path` names, made once: the walk to a target may have to start again. The child's own descriptor of it. What is to be

@@ -174,9 +174,25 @@ struct eci_machine {
 };
 void eci_machine_set(struct eci_machine *machine, const struct eci_sysinfo *now);
 
+/* What lane.c does itself of mount(2). */
+#define ECI_LISTED 64
+enum eci_mounting { ECI_UNUSUAL, ECI_NEW_PROC, ECI_NEW_TMPFS, ECI_BIND, ECI_BIND_ALL };
+enum eci_spare { ECI_SPARE_PROC, ECI_SPARE_TMPFS, ECI_SPARES };
+enum eci_listed_as { ECI_SOURCE = 1, ECI_ABOVE_SOURCE = 2, ECI_TARGET = 4 };	/* model/listed.py */
+struct eci_mounts {
+	int lanes[2];		/* borrowed, by enum eci_spare */
+	uint32_t may;		/* one bit for each enum eci_mounting */
+	uint32_t judged;	/* whether there are rules for sources, and for targets */
+	uint32_t count;
+	struct {
+		uint64_t dev, ino;
+		uint32_t what;
+	} listed[ECI_LISTED];
+};
+
 struct eci_server;
-int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine, int lane_fd,
-		    int event_fd, int timer_fd, struct eci_server **result);
+int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine,
+		    const struct eci_mounts *mounts, int event_fd, int timer_fd, struct eci_server **result);
 int eci_serve_take(struct eci_server *server, struct eci_call *call);
 void eci_serve_finished(struct eci_server *server, uint32_t tid);
 int eci_serve_done(struct eci_server *server);
@@ -226,8 +242,8 @@ struct eci_read {
 	int ended;
 	int page;
 };
-uint32_t eci_caller_uid(uint32_t tid);
-void eci_tell_namespace(struct eci_call *call, int ours);
+uint32_t eci_caller_uid(int procfs, uint32_t tid);
+void eci_tell_namespace(struct eci_call *call, int procfs, int ours);
 int eci_machine_get(struct eci_machine *machine, uint64_t now_ns, struct eci_sysinfo *info);
 int eci_sysinfo_put(uint32_t tid, uint32_t arch, uint64_t address, struct eci_sysinfo *info);
 void eci_tracee_read(uint32_t tid, struct eci_read *reads, unsigned int count);

@@ -22,7 +22,7 @@ static int blame(struct job *job, int error, const char *what)
 	return error;
 }
 
-static int become_container_root(void)
+int eci_become_container_root(void)
 {
 	return syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, 0, 0, 0) < 0 ? -errno : result(syscall(SYS_setresuid, 0, 0, 0));
 }
@@ -120,7 +120,7 @@ static int attach_all(void *opaque)
 	for (size_t i = 1; i < job->count && ret >= 0; i++)
 		if (job->what[i] == LATE_BIND)
 			ret = sources[i] = result(open_tree(AT_FDCWD, job->strings[i][0], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
-	if (ret < 0 || (ret = become_container_root()) < 0)
+	if (ret < 0 || (ret = eci_become_container_root()) < 0)
 		return blame(job, ret, "as container root");
 	for (size_t i = 1; i < job->count; i++)
 		if (job->what[i] == LATE_SYSCTL && (ret = write_sysctl(sys, job->strings[i][0], job->strings[i][1])) < 0)

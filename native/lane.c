@@ -1,81 +1,66 @@
-/* The usual mount of a new procfs, done by the serving thread itself: an absolute path, no options, a caller that may do anything in the
- * container's own user, pid and network namespaces. The mounter puts trees, detached and locked, into the lane ahead of time: a socket that all
- * serving threads of a container take from. Every other mount and every error is left to Python and the mounter, nothing having been done.
+/* The usual mounts, done by the serving thread itself: absolute paths, a caller that may do anything in the container's own user namespace.
+ * - A new procfs without options. The mounter puts trees, detached and locked, into the lane ahead of time: a socket that all serving threads
+ *   of a container take from.
+ * - Where an admin has rules for mounts: a bind of a directory and a new tmpfs. The context of a tmpfs comes out of a lane too, because it
+ *   belongs to the user namespace of who opens it, and a thread of many cannot join one.
+ * - A plain bind without such rules is the kernel's to make, once it is seen that nothing locked lies below its source.
+ * Every other mount and every error is left to Python and the mounter, nothing having been done.
  *
- * Why the caller gets no more than its own authority:
- * - The kernel would ask for CAP_SYS_ADMIN in the owner of its mount namespace, and of the pid namespace that is shown. Both are asked
- *   for here to be owned by the container's user namespace, its own, in which it has that capability.
- * - Its path is walked below its root with the ids of container root and without our capabilities over files, which setfsuid(2) takes away.
- *   It has CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: for files of the container's ids it could do more. For other ids it is as we are.
- * - RESOLVE_CACHED: no file system is asked, so none of the container's can keep us waiting.
+ * What is usual, and why its caller gets no more than its own authority, is usual.c's.
  *
  * Once, not twice: a signal voids a notification, and the call comes again. Where SEND says so the tree is taken off again. But a signal
  * that wakes the caller just when SEND takes the filter's lock makes SEND succeed and the call come again all the same (seen in one
  * answer of 200 at 10 kHz, without WAIT_KILLABLE_RECV). So a call that is its thread's last one again, on the tree of that, has been done.
  * The mounter answers by SEND too: a call that was its goes there again, and it is told which mount was made by the one before.
  */
-#include <linux/capability.h>
-#include <linux/nsfs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "mounter.h"
 
-enum { NEEDED = 1 << CAP_SYS_ADMIN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH };
-enum { ATTRIBUTES = MS_NOSUID | MS_NODEV | MS_NOEXEC, FLAGS = ATTRIBUTES | MS_SILENT | MS_RELATIME };
 enum { SAME_NS = 1000000000 };
 
-int eci_lane_open(struct eci_lane *lane, int fd)
+int eci_lane_open(struct eci_lane *lane, const struct eci_mounts *mounts)
 {
-	*lane = (struct eci_lane){ .fd = fd, .mnt = -1, .tree = -1, .home = open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC) };
-	return lane->home < 0 ? -errno : 0;
+	static const struct eci_mounts none;
+
+	*lane = (struct eci_lane){ .mounts = mounts ? mounts : &none, .proc = -1, .user = -1, .spares = { { .fd = -1 }, { .fd = -1 } } };
+	lane->procfs = open("/proc", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	lane->mnt = openat(lane->procfs, "self/ns/mnt", O_RDONLY | O_CLOEXEC);
+	return lane->mnt < 0 ? -errno : 0;
 }
 
 void eci_lane_close(struct eci_lane *lane)
 {
-	eci_close(&lane->tree);
+	for (int i = 0; i < ECI_SPARES; i++)
+		eci_close(&lane->spares[i].fd);
+	eci_close(&lane->proc);
+	eci_close(&lane->user);
 	eci_close(&lane->mnt);
-	eci_close(&lane->home);
+	eci_close(&lane->procfs);
 }
 
-/* What nobody waits for: the mounter makes another tree. */
+/* What nobody waits for: the mounter makes another. */
 void eci_lane_rest(struct eci_lane *lane)
 {
-	if (lane->taken && send(lane->fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
-		lane->taken = false;
+	for (int i = 0; i < ECI_SPARES; i++)
+		if (lane->spares[i].taken && send(lane->mounts->lanes[i], "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1)
+			lane->spares[i].taken = false;
 }
 
-/* The target, if the call is the usual one. */
-static const char *usual(const struct eci_call *call)
+/* Has spares[kind] filled in, and lane->whose. Where they are taken one after the other the next is being made: the socket has a timeout. */
+static bool take(struct eci_lane *lane, enum eci_spare kind)
 {
-	const char *target = NULL;
+	struct lane_spare *spare = &lane->spares[kind];
 
-	if (eci_mount_flags(call->args[3]) & ~(uint64_t)FLAGS)
-		return NULL;
-	for (uint32_t i = 0; i < call->text_count; i++) {
-		const struct eci_text *text = &call->texts[i];
-		const char *bytes = call->bytes[i];
-
-		if (text->error || (text->arg == 2 && memcmp(bytes, "proc", sizeof("proc"))) || (text->arg == 4 && !text->null && text->length))
-			return NULL;
-		if (text->arg == 1)
-			target = !text->null && *bytes == '/' ? bytes : NULL;
-	}
-	return target;
-}
-
-/* Has lane->tree and lane->whose filled in. Where trees are taken one after the other the next is being made: the socket has a timeout. */
-static bool take(struct eci_lane *lane)
-{
-	if (lane->tree >= 0)
+	if (spare->fd >= 0)
 		return lane->unprivileged;
 	eci_lane_rest(lane);
-	if (eci_receive(lane->fd, &lane->whose, sizeof(lane->whose), &lane->tree) != sizeof(lane->whose) || lane->tree < 0)
+	if (eci_receive(lane->mounts->lanes[kind], &lane->whose, sizeof(lane->whose), &spare->fd) != sizeof(lane->whose) || spare->fd < 0)
 		return false;
-	lane->taken = true;
+	spare->taken = true;
 	if (!lane->unprivileged) {
 		setfsgid(lane->whose.root);
 		setfsuid(lane->whose.root);
@@ -83,55 +68,6 @@ static bool take(struct eci_lane *lane)
 		lane->unprivileged = unshare(CLONE_FS) == 0 && syscall(SYS_setgroups, 0, NULL) == 0;
 	}
 	return lane->unprivileged;
-}
-
-/* Whether one of a thread's namespaces is this one. To read the link is the cheapest way to ask. */
-static bool same_namespace(int proc, const char *path, uint64_t inode)
-{
-	char link[32] = "";
-	const char *number = readlinkat(proc, path, link, sizeof(link) - 1) > 0 ? strchr(link, '[') : NULL;
-
-	return number && strtoull(number + 1, NULL, 10) == inode;
-}
-
-/* The thread's mount namespace, if the container's user namespace owns it. The container's own, which the mounter holds too, is kept. */
-static bool enterable(struct eci_lane *lane, int proc, int *mnt)
-{
-	cleanup_fd int owner = -1;
-	struct stat st;
-
-	if (lane->mnt >= 0 && same_namespace(proc, "ns/mnt", lane->whose.ns[NS_MNT]))
-		return true;
-	*mnt = openat(proc, "ns/mnt", O_RDONLY | O_CLOEXEC);
-	if (*mnt < 0 || fstat(*mnt, &st) < 0)
-		return false;
-	if (st.st_ino == lane->whose.ns[NS_MNT]) {
-		eci_close(&lane->mnt);
-		lane->mnt = steal_fd(mnt);
-		return true;
-	}
-	owner = ioctl(*mnt, NS_GET_USERNS);
-	return owner >= 0 && fstat(owner, &st) == 0 && st.st_ino == lane->whose.ns[NS_USER];
-}
-
-/* Whether the thread may do the usual call; its root, and its mount namespace unless that is lane->mnt. */
-static bool look(struct eci_lane *lane, uint32_t tid, int *root, int *mnt)
-{
-	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, (int)tid };
-	struct __user_cap_data_struct caps[2];
-	cleanup_fd int proc = -1;
-	struct stat st;
-	char path[24];
-
-	snprintf(path, sizeof(path), "/proc/%u", tid);
-	proc = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (proc < 0 || fstat(proc, &st) < 0 || syscall(SYS_capget, &header, caps) < 0 || (caps[0].effective & NEEDED) != NEEDED ||
-	    !same_namespace(proc, "ns/user", lane->whose.ns[NS_USER]) || !same_namespace(proc, "ns/pid", lane->whose.ns[NS_PID]) ||
-	    !same_namespace(proc, "ns/net", lane->whose.ns[NS_NET]) || !eci_same_label(proc, lane->whose.label) || !enterable(lane, proc, mnt))
-		return false;
-	lane->uid = st.st_uid;
-	*root = openat(proc, "root", O_PATH | O_CLOEXEC);
-	return *root >= 0;
 }
 
 /* A thread that makes another call, or the same a second later, does not repeat the last one. */
@@ -144,58 +80,98 @@ void eci_lane_moved_on(struct eci_lane *lane, const struct eci_call *call)
 		made->tid = 0;
 }
 
-/* MOUNT_ATTR_* are the same bits, and what is set here the caller may undo. */
-static int attach(int tree, int at, uint64_t flags)
+static int clone_of(const struct mounting *m)
 {
-	struct mount_attr attr = { .attr_set = flags & ATTRIBUTES };
+	return open_tree(m->fds[FROM], "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (m->kind == ECI_BIND_ALL ? AT_RECURSIVE : 0));
+}
+
+static int new_tmpfs(struct eci_lane *lane, const struct mounting *m)
+{
+	cleanup_fd int context = steal_fd(&lane->spares[ECI_SPARE_TMPFS].fd);
+
+	if (m->source && fsconfig(context, FSCONFIG_STRING, "source", m->source, 0) < 0)
+		return -1;
+	for (const char *option = m->options; option && *option; option += strcspn(option, ","), option += *option == ',') {
+		char key[ECI_OPTION], *value;
+
+		snprintf(key, sizeof(key), "%.*s", (int)strcspn(option, ","), option);
+		value = strchr(key, '=');
+		*value = 0;
+		if (fsconfig(context, FSCONFIG_STRING, key, value + 1, 0) < 0)
+			return -1;
+	}
+	return fsconfig(context, FSCONFIG_CREATE, NULL, NULL, 0) < 0 ? -1 : fsmount(context, FSMOUNT_CLOEXEC, 0);
+}
+
+/* MOUNT_ATTR_* are the same bits, and what is set here the caller may undo. A bind has its source's. */
+static int attach(const struct mounting *m, int tree, uint64_t flags)
+{
+	struct mount_attr attr = { .attr_set = m->fds[FROM] < 0 ? flags & (MS_NOSUID | MS_NODEV | MS_NOEXEC) : 0 };
 
 	if (attr.attr_set && mount_setattr(tree, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
 		return -errno;
-	return result(move_mount(tree, "", at, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
+	return result(move_mount(tree, "", m->fds[AT], "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH));
 }
 
-/* In the caller's mount namespace. It is left after the answer: nobody waits for that. */
-static int attach_and_answer(int notify_fd, const struct eci_call *call, int tree, int at)
+/* In the caller's mount namespace. One that is not ours is left after the answer: nobody waits for that. */
+static int mount_and_answer(struct eci_lane *lane, int notify_fd, const struct eci_call *call, const struct mounting *m, uint64_t *made)
 {
-	if (attach(tree, at, call->args[3]) < 0)
-		return 0;
-	if (eci_answer(notify_fd, call->id, 0) == 0)
-		return 1;
-	eci_take_off(tree);
-	return -ENOENT;
+	cleanup_fd int tree = m->kind == ECI_NEW_PROC ? steal_fd(&lane->spares[ECI_SPARE_PROC].fd)
+			    : m->kind == ECI_NEW_TMPFS ? new_tmpfs(lane, m) : clone_of(m);
+
+	if (tree >= 0 && m->kind == ECI_BIND && !lane->mounts->judged)
+		return eci_answer(notify_fd, call->id, -1) < 0 ? -ENOENT : GOES_ON;
+	if (tree < 0 || eci_id_valid(notify_fd, call->id) < 0)
+		return tree < 0 ? LEFT : -ENOENT;
+	if (attach(m, tree, call->args[3]) < 0)
+		return LEFT;
+	if (eci_answer(notify_fd, call->id, 0) < 0) {
+		eci_take_off(tree);
+		return chdir("/") < 0 ? -errno : -ENOENT;	/* where it has left us would keep the tree */
+	}
+	*made = eci_mount_id(tree);
+	return MADE;
 }
 
-/* 1: mounted, and the caller knows. -ENOENT: it is gone, and nothing is mounted. 0: not the usual call, or one that would fail. */
+static int make(struct eci_lane *lane, int notify_fd, const struct eci_call *call, struct mounting *m, uint64_t *made)
+{
+	bool bind = m->kind == ECI_BIND || m->kind == ECI_BIND_ALL;
+	enum eci_spare spare = m->kind == ECI_NEW_TMPFS ? ECI_SPARE_TMPFS : ECI_SPARE_PROC;
+	int ret;
+
+	if (!(call->made || (bind && lane->unprivileged) || take(lane, spare)) || !eci_usual_caller(lane, call->tid, m) || !eci_usual_ends(lane, m))
+		return LEFT;
+	if (call->made && eci_mount_id(m->fds[AT]) == call->made) {
+		*made = call->made;
+		return eci_answer(notify_fd, call->id, 0) < 0 ? -ENOENT : MADE;
+	}
+	if ((!bind && !take(lane, spare)) || (m->fds[MNT] >= 0 && setns(m->fds[MNT], CLONE_NEWNS) < 0))
+		return LEFT;
+	ret = mount_and_answer(lane, notify_fd, call, m, made);
+	if (m->fds[MNT] >= 0 && setns(lane->mnt, CLONE_NEWNS) < 0)
+		_exit(1);	/* every mount would go there */
+	return ret;
+}
+
+/* -ENOENT: the caller is gone, and nothing is mounted. LEFT: not a usual call, or one that would fail. */
 int eci_lane_mount(struct eci_lane *lane, int notify_fd, struct eci_call *call)
 {
 	struct made *made = &lane->made[call->tid % REMEMBERED];
 	bool repeated = made->tid == call->tid;
-	const char *target = usual(call);
-	cleanup_fd int root = -1, mnt = -1, at = -1, tree = -1;
-	int ret;
+	struct mounting m;
+	int ret = LEFT;
 
 	call->made = repeated ? made->mount_id : 0;
 	if (repeated && !call->made)
-		return 0;
+		return LEFT;
 	*made = (struct made){ .ip = call->ip, .received_ns = call->received_ns, .tid = call->tid };
 	memcpy(made->args, call->args, sizeof(call->args));
-	if (lane->fd < 0 || call->held || !target || !(repeated || take(lane)) || !look(lane, call->tid, &root, &mnt))
-		return 0;
-	at = eci_open_below(root, target, O_PATH | O_DIRECTORY, RESOLVE_IN_ROOT | RESOLVE_CACHED | RESOLVE_NO_MAGICLINKS);
-	if (at >= 0 && repeated && eci_mount_id(at) == call->made) {
-		made->mount_id = call->made;
-		return eci_answer(notify_fd, call->id, 0) < 0 ? -ENOENT : 1;
+	if (!call->held && eci_usual_call(lane, call, &m)) {
+		ret = make(lane, notify_fd, call, &m, &made->mount_id);
+		for (int i = 0; i < ENDS; i++)
+			eci_close(&m.fds[i]);
 	}
-	if (at < 0 || !take(lane))
-		return 0;
-	tree = steal_fd(&lane->tree);
-	if (setns(mnt < 0 ? lane->mnt : mnt, CLONE_NEWNS) < 0)
-		return 0;
-	ret = eci_id_valid(notify_fd, call->id) < 0 ? -ENOENT : attach_and_answer(notify_fd, call, tree, at);
-	if (setns(lane->home, CLONE_NEWNS) < 0)
-		_exit(1);	/* every path would be the container's */
-	made->mount_id = ret > 0 ? eci_mount_id(tree) : 0;
-	if (ret < 0)
+	if (ret < 0 || ret == GOES_ON)
 		made->tid = 0;
 	return ret;
 }

@@ -1,4 +1,4 @@
-/* eci-mounter SOCKET LANE NODES: where it starts, and the loop that takes requests, checks them again and hands them on.
+/* eci-mounter SOCKET LANE LANE NODES: where it starts, and the loop that takes requests, checks them again and hands them on.
  *
  * Its sender parses hostile input, so nothing of a request is believed: sizes, terminators, kinds and order are tested here, and each
  * operation says where it is carried out why it cannot hurt the host. A packet that does not pass is answered EBADMSG and changes nothing.
@@ -13,7 +13,7 @@
 
 #include "mounter.h"
 
-enum { PACKET_MAX = 128 * 1024, IDLE_MS = 10, PLAIN = MS_NOSUID | MS_NODEV | MS_NOEXEC /* the numbers of MOUNT_ATTR_* */ };
+enum { PACKET_MAX = 128 * 1024, IDLE_MS = 10, PUT_OFF = 8 /* requests */, PLAIN = MS_NOSUID | MS_NODEV | MS_NOEXEC /* the numbers of MOUNT_ATTR_* */ };
 
 struct mounter eci = { .init = -1 };
 
@@ -152,6 +152,7 @@ static int container(const struct request *request)
 
 	if (eci.init >= 0 || !request->pid)
 		return -EBADMSG;
+	eci.wants_tmpfs = request->flags & 1;
 	snprintf(path, sizeof(path), "%u", request->pid);
 	ret = eci.init = result(openat(eci.proc, path, O_PATH | O_DIRECTORY | O_CLOEXEC));
 	if (ret >= 0)
@@ -217,46 +218,80 @@ static bool serve_one(int socket)
 	return send(socket, &reply, sizeof(reply), MSG_NOSIGNAL) == sizeof(reply);
 }
 
-/* Puts trees of the container's own pid namespace into the lane, for the serving thread that asks first (lane.c). How many. */
-static int offer(int lane)
+/* Contexts of a tmpfs as container root opens them: a superblock belongs to the user namespace, and to the ids, of who has opened it. */
+static int open_contexts(void *opaque)
+{
+	int *contexts = opaque, ret = 0;
+
+	if (setns(eci.ns[NS_USER], CLONE_NEWUSER) < 0 || setns(eci.ns[NS_MNT], CLONE_NEWNS) < 0)
+		return -errno;
+	ret = eci_become_container_root();
+	for (int i = 0; i < BATCH && ret >= 0; i++)
+		ret = contexts[i] = result(fsopen("tmpfs", FSOPEN_CLOEXEC));
+	return ret;
+}
+
+/* Trees of the container's own pid namespace. */
+static int make_trees(int *trees)
+{
+	int contexts[BATCH], ret;
+
+	for (int i = 0; i < BATCH; i++)
+		contexts[i] = eci_context(TREE_PROC, eci.ns, NULL, NULL, 0);
+	ret = eci_trees_of(contexts, BATCH, 0, eci.ns[NS_NET], trees);
+	for (int i = 0; i < BATCH; i++)
+		eci_close(&contexts[i]);
+	return ret;
+}
+
+/* Fills a lane, for the serving thread that asks first (lane.c). How many. */
+static int offer(int lane, enum eci_spare what)
 {
 	union { struct cmsghdr header; char space[CMSG_SPACE(sizeof(int))]; } control = {
 		.header = { CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS } };
 	struct iovec iov = { .iov_base = &eci.spare, .iov_len = sizeof(eci.spare) };
 	struct msghdr message = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control) };
-	int contexts[BATCH], trees[BATCH], sent = 0, ret;
+	int spares[BATCH] = { -1, -1, -1, -1 }, sent = 0, ret = -1;
 
-	for (int i = 0; i < BATCH; i++)
-		contexts[i] = eci.spare.root ? eci_context(TREE_PROC, eci.ns, NULL, NULL, 0) : -1;
-	ret = eci_trees_of(contexts, BATCH, 0, eci.ns[NS_NET], trees);
-	for (int i = 0; i < BATCH; i++)
-		eci_close(&contexts[i]);
-	for (int i = 0; i < BATCH && ret >= 0; i++) {
-		memcpy(CMSG_DATA(&control.header), &trees[i], sizeof(int));
-		sent += sendmsg(lane, &message, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
-		close(trees[i]);
+	if (eci.spare.root && what == ECI_SPARE_PROC)
+		ret = make_trees(spares);
+	else if (eci.spare.root && eci.wants_tmpfs)
+		ret = eci_in_child(open_contexts, spares, false);
+	if (ret == -EIO)	/* a child that did not end in time may still write there */
+		return 0;
+	for (int i = 0; i < BATCH; eci_close(&spares[i++])) {
+		memcpy(CMSG_DATA(&control.header), &spares[i], sizeof(int));
+		sent += spares[i] >= 0 && sendmsg(lane, &message, MSG_DONTWAIT | MSG_NOSIGNAL) > 0;
 	}
 	return sent;
 }
 
-/* What the next caller would have to wait for is done when nobody waits. A byte in the lane: one of the trees there was taken. */
-static int serve(int socket, int lane)
+/* What the next caller would have to wait for is done when nobody waits, or when there is always somebody. A byte in a lane: one of what is
+ * there was taken. */
+static int serve(int socket, const int *lanes)
 {
-	struct pollfd fds[] = { { .fd = socket, .events = POLLIN }, { .fd = lane, .events = POLLIN } };
-	int there = 0;
-	bool full = false;
+	struct pollfd fds[] = { { .fd = lanes[0], .events = POLLIN }, { .fd = lanes[1], .events = POLLIN }, { .fd = socket, .events = POLLIN } };
+	int there[ECI_SPARES] = { 0 }, put_off = 0;
+	bool due = true;
 
-	while (poll(fds, 2, full || eci.init < 0 ? -1 : IDLE_MS) >= 0) {
-		char taken;
-		ssize_t n = fds[1].revents ? recv(lane, &taken, 1, MSG_DONTWAIT) : 0;
+	while (poll(fds, 3, due && eci.init >= 0 ? IDLE_MS : -1) >= 0) {
+		for (int i = 0; i < ECI_SPARES; i++) {
+			char taken;
+			ssize_t n = fds[i].revents ? recv(lanes[i], &taken, 1, MSG_DONTWAIT) : 0;
 
-		if ((fds[1].revents && n <= 0) || (fds[0].revents && !serve_one(socket)))
+			if (fds[i].revents && n <= 0)
+				return 1;
+			there[i] -= (int)n;
+			due = due || there[i] <= BATCH / 2;
+		}
+		put_off = fds[ECI_SPARES].revents ? put_off + 1 : PUT_OFF;
+		if (fds[ECI_SPARES].revents && !serve_one(socket))
 			return 1;
-		there -= (int)n;
-		full = full && there > BATCH / 2;
-		if (!fds[0].revents && !full && eci.init >= 0) {
-			there += offer(lane);
-			full = true;
+		if (due && eci.init >= 0 && put_off >= PUT_OFF) {
+			for (enum eci_spare i = 0; i < ECI_SPARES; i++)
+				there[i] += there[i] <= BATCH / 2 ? offer(lanes[i], i) : 0;
+			due = false;
+			put_off = 0;
 		}
 		eci_clear_stage();
 		eci_child_ready();
@@ -266,7 +301,7 @@ static int serve(int socket, int lane)
 
 int main(int argc, char **argv)
 {
-	int socket = argc > 3 ? atoi(argv[1]) : -1, lane = argc > 3 ? atoi(argv[2]) : -1, nodes = argc > 3 ? atoi(argv[3]) : -1;
+	int fds[4] = { -1, -1, -1, -1 };	/* SOCKET, both lanes, NODES */
 	sigset_t all;
 
 	must(prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 && prctl(PR_SET_DUMPABLE, 0) == 0, "prctl");
@@ -276,11 +311,12 @@ int main(int argc, char **argv)
 	sigprocmask(SIG_BLOCK, &all, NULL);
 	signal(SIGCHLD, SIG_IGN);
 	umask(0);
-	must(socket >= 0 && nodes >= 0 && fcntl(socket, F_SETFD, FD_CLOEXEC) == 0 && fcntl(lane, F_SETFD, FD_CLOEXEC) == 0,
-	     "usage: eci-mounter SOCKET LANE NODES");
-	eci.socket = socket;
-	make_home(nodes);
-	make_stage(argc > 4 && !strcmp(argv[4], "without-pidns"));
-	must(send(socket, &(struct reply){ 0 }, sizeof(struct reply), MSG_NOSIGNAL) == sizeof(struct reply), "ready");
-	return serve(socket, lane);
+	for (int i = 0; i < 4 && argc > 4; i++)
+		must((fds[i] = atoi(argv[i + 1])) >= 0 && fcntl(fds[i], F_SETFD, FD_CLOEXEC) == 0, "SOCKET LANE LANE NODES");
+	must(argc > 4, "usage: eci-mounter SOCKET LANE LANE NODES");
+	eci.socket = fds[0];
+	make_home(fds[3]);
+	make_stage(argc > 5 && !strcmp(argv[5], "without-pidns"));
+	must(send(eci.socket, &(struct reply){ 0 }, sizeof(struct reply), MSG_NOSIGNAL) == sizeof(struct reply), "ready");
+	return serve(eci.socket, fds + 1);
 }

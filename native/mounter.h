@@ -107,7 +107,7 @@ struct request {
 	int32_t fd;			/* of the caller: a context, or the directory of a path; below 0: none */
 	uint32_t held;			/* paths are numbers of what is held, nothing is handed back; above 1: 1 + errno, the answer */
 	uint64_t set, clear, propagation;	/* struct mount_attr; fsmount(2) has a set; of a mount it is what the same call made before, and
-					 * clear that a copy is of one mount alone */
+					 * clear that a copy is of one mount alone; above 1: 1 + errno, where the kernel says EINVAL */
 };
 
 struct reply {
@@ -141,6 +141,7 @@ extern struct mounter {
 	int proc, nodes, socket;		/* O_PATH of our procfs and of the directory of the FUSE mounts; the supervisor */
 	uint64_t nodes_dev, tunables_dev, masks_dev;
 	bool has_pidns;				/* procfs takes pidns= */
+	bool wants_tmpfs;			/* the container's admin has rules for mounts */
 	struct spare spare;
 } eci;
 
@@ -199,6 +200,7 @@ int eci_attributes(int mount, const char *path, uint64_t set, uint64_t clear, un
 void eci_clear_stage(void);
 
 /* first.c: what is done once for a container */
+int eci_become_container_root(void);
 int eci_attach_first(const uint32_t *what, strings_t strings, size_t count, struct reply *reply);
 int eci_prove(struct reply *reply);
 

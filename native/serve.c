@@ -24,8 +24,7 @@
 #define END_SIGNAL (SIGRTMIN + 5)
 #define STACK_BYTES (128u << 10)
 #define SECOND_NS 1000000000ull
-#define WAIT_STEP_NS 1000000	/* a tenth of a second in all */
-#define WAIT_STEPS 100
+enum { WAIT_STEP_NS = 1000000, WAIT_STEPS = 100 };	/* a tenth of a second in all */
 #define BURST_NS 200000u	/* calls that follow each other faster are a burst */
 
 struct eci_server {
@@ -63,7 +62,7 @@ static void count(_Atomic uint64_t *counter)
 /* Asked after the answer, and not in a burst: there it would halve the rate. Python looks later at what is not known here. */
 static uint32_t caller_uid(const struct eci_server *server, const struct eci_call *call)
 {
-	return call->received_ns - server->flood.previous_ns < BURST_NS ? UINT32_MAX : eci_caller_uid(call->tid);
+	return call->received_ns - server->flood.previous_ns < BURST_NS ? UINT32_MAX : eci_caller_uid(server->lane.procfs, call->tid);
 }
 
 /* One event for the call in hand, which has been answered. */
@@ -193,16 +192,17 @@ static void ask(struct eci_server *server, struct eci_call *call, const struct e
 	wake_python(server);
 }
 
-/* Whether the call in hand was a mount that is done here. Attaching waits for the target's inode, which a FUSE server may withhold. */
-static int mounted(struct eci_server *server, struct eci_call *call)
+/* Whether the call in hand was a mount that is done or decided here. Attaching waits for the target's inode, which a FUSE server may withhold. */
+static int mounted(struct eci_server *server, struct eci_call *call, const struct eci_row *row)
 {
 	int ret;
 
+	read_texts(server, call, row->reads, row->pages, row->structs);
 	watch_read(server, call);
 	ret = eci_lane_mount(&server->lane, server->notify_fd, call);
 	atomic_store(&server->reading_id, 0);
 	if (ret > 0)
-		record(server, call, ECI_MOUNTED, 0);
+		record(server, call, ret == MADE ? ECI_MOUNTED : ECI_CONTINUED, 0);
 	else if (ret < 0)
 		count(&server->lost);
 	eci_lane_rest(&server->lane);
@@ -246,13 +246,13 @@ static void judge(struct eci_server *server, const struct seccomp_notif *notific
 		answer(server, call, ECI_FAILED, EIO);
 	else if (row->action == ECI_CONTINUE && !call->held) {	/* else Python continues it, in its turn */
 		if (row->reads && call->received_ns - server->flood.previous_ns >= BURST_NS)
-			eci_tell_namespace(call, server->lane.home);
+			eci_tell_namespace(call, server->lane.procfs, server->lane.mnt);
 		answer(server, call, ECI_CONTINUED, 0);
 	} else if (row->action == ECI_SYSINFO)
 		tell_machine(server, call);
 	else if (row->action == ECI_ERRNO)
 		answer(server, call, ECI_DENIED, row->error);
-	else if (row->action != ECI_MOUNT || !mounted(server, call))
+	else if (row->action != ECI_MOUNT || !mounted(server, call, row))
 		ask(server, call, row);
 	eci_flood_rest(&server->flood, call, row && row->action == ECI_ASK);
 }
@@ -314,8 +314,8 @@ static int start_thread(struct eci_server *server)
 
 /* Starts a thread on notify_fd. All fds, the policy, the ring and the machine are borrowed until eci_serve_free. What the thread writes
  * to lies in mappings of its own: pages.c relies on it. */
-int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine, int lane_fd,
-		    int event_fd, int timer_fd, struct eci_server **result)
+int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_ring *ring, struct eci_machine *machine,
+		    const struct eci_mounts *mounts, int event_fd, int timer_fd, struct eci_server **result)
 {
 	struct eci_server *server = mmap(NULL, sizeof(*server), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	int ret;
@@ -329,7 +329,7 @@ int eci_serve_start(int notify_fd, const struct eci_policy *policy, struct eci_r
 	server->ring = ring;
 	server->machine = machine;
 	server->realtime_ns = (int64_t)(now_ns(CLOCK_REALTIME) - now_ns(CLOCK_MONOTONIC));
-	ret = eci_lane_open(&server->lane, lane_fd);
+	ret = eci_lane_open(&server->lane, mounts);
 	if (ret == 0)
 		ret = eci_queue_open(&server->queue);
 	if (ret == 0) {

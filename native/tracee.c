@@ -10,22 +10,24 @@
 #include <sys/stat.h>
 #include <sys/uio.h>
 
+#define FIRST_PIECE 256u
 #define PAGE 4096u	/* of a caller: x86, and the smallest of arm64; a larger page is read in more pieces */
 
-/* Effective uid as /proc/TID shows it; UINT32_MAX: gone. */
-uint32_t eci_caller_uid(uint32_t tid)
+/* Effective uid as TID of a procfs shows it; UINT32_MAX: gone. */
+uint32_t eci_caller_uid(int procfs, uint32_t tid)
 {
-	char path[sizeof("/proc/4294967295")];
+	char path[sizeof("4294967295")];
 	struct stat status;
 
-	snprintf(path, sizeof(path), "/proc/%u", tid);
-	return stat(path, &status) < 0 ? UINT32_MAX : status.st_uid;
+	snprintf(path, sizeof(path), "%u", tid);
+	return fstatat(procfs, path, &status, 0) < 0 ? UINT32_MAX : status.st_uid;
 }
 
+/* Up to the end of the page. Of a string a little at first: nearly all are short. */
 static size_t piece(const struct eci_read *read)
 {
 	size_t page = PAGE - ((read->address + read->done) & (PAGE - 1));
-	size_t room = (read->size ? read->size : ECI_TEXT_BYTES) - read->done;
+	size_t room = read->size || read->page || read->done ? (read->size ? read->size : ECI_TEXT_BYTES) - read->done : FIRST_PIECE;
 
 	return page < room ? page : room;
 }

@@ -30,7 +30,7 @@ LANES = {
     "soak": Lane(
         REPOSITORY / "tests/container/test_races.py",
         here("tests/container/test_races.py", "tests/programs/rewriter.c", "tests/programs/preempted.go", "native/lane.c",
-             "native/emulate.c", "eci_supervisor/seccomp/repeats.py", "eci_supervisor/seccomp/effects.py"),
+             "native/usual.c", "native/emulate.c", "eci_supervisor/seccomp/repeats.py", "eci_supervisor/seccomp/effects.py"),
         {"race_s": RACE_S, "signalled_mounts": ROUNDS, "preempted_mounts": ROUNDS, "runtimes": 2},
     ),
     # Docker's clients behind the relay.

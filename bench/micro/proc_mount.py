@@ -25,6 +25,7 @@ from eci_supervisor.model.listed import NOTHING_LISTED, Listed
 from eci_supervisor.model.tree import Cover, Entry, TreeKind, TreePlan
 from eci_supervisor.mounts.mounter import Mounter
 from eci_supervisor.seccomp.effects import Effects
+from eci_supervisor.seccomp.lane import Lanes
 from eci_supervisor.seccomp.ring import EventRing
 from eci_supervisor.seccomp.serve import ServingThread
 from tests.kernel.contained import MNT_DETACH, MS_PRIVATE, MS_REC, ROOT, Contained, Task, mount, nodes, umount, unshare
@@ -106,7 +107,7 @@ class Loop:
         with Contained() as self.container:
             await self.mounter.plan(PROC)
             await self.mounter.plan(SYSFS)
-            await self.mounter.container(self.container.init)
+            await self.mounter.container(self.container.init, tmpfs=True)
             await self.mounter.attach_first(ROOT.encode(), [], [])
             self.container.pivot()
             self.token = trio.lowlevel.current_trio_token()
@@ -126,7 +127,7 @@ Serving = Callable[[Loop, OwnedFd], AbstractContextManager[None]]
 def by_supervisor(loop: Loop, listener: OwnedFd, rules: CallRules = NO_RULES, listed: Listed = NOTHING_LISTED) -> Iterator[None]:
     """What a supervisor with these rules does, in its loop."""
     ring = EventRing()
-    thread, events = ServingThread(listener, ring, calls=rules, lane=loop.mounter.lane.fileno()), list[Event]()
+    thread, events = ServingThread(listener, ring, calls=rules, lanes=Lanes(loop.mounter.lanes, rules, listed)), list[Event]()
     effects = Effects(loop.mounter, ring, events.append, container="bench", root="", calls=rules, listed=lambda: listed)
     served = threading.Thread(target=lambda: trio.from_thread.run(thread.run, effects.on(thread), trio_token=loop.token))
     served.start()

@@ -18,7 +18,7 @@ from eci_supervisor.model.emulation import Caller, MounterFailed, MounterGone, O
 from eci_supervisor.model.state import LateBind
 from eci_supervisor.model.tree import TreePlan
 from eci_supervisor.model.verdict import Effect, Judged
-from eci_supervisor.mounts.mounter import Mounter
+from eci_supervisor.mounts.mounter import LANES, Mounter
 from eci_supervisor.observe.journal import Journal
 from eci_supervisor.seccomp.judge import Judge
 
@@ -36,10 +36,12 @@ def _dead_socket() -> int:
 class LastingMounter:
     """Speaks for the mounter that serves at present; `mountpoint` has those of the nodes below it."""
 
-    def __init__(self, mountpoint: str, plans: tuple[TreePlan, ...], journal: Journal, log: Log) -> None:
+    def __init__(self, mountpoint: str, plans: tuple[TreePlan, ...], journal: Journal, log: Log, *, tmpfs: bool = False) -> None:
+        """tmpfs: contexts of one shall lie in their lane."""
+        self._tmpfs = tmpfs
         self._mountpoint, self._plans, self._journal, self._log = mountpoint, plans, journal, log
         self._current: Mounter | None = None
-        self._lane = OwnedFd(_dead_socket())
+        self._lanes = tuple(OwnedFd(_dead_socket()) for _ in range(LANES))
         self._init = 0
         self._deaths: deque[float] = deque(maxlen=RENEWALS)
         self.deaths = 0
@@ -80,21 +82,23 @@ class LastingMounter:
             for plan in self._plans:
                 await mounter.plan(plan)
             if self._init:
-                await mounter.container(self._init)
-            os.dup2(mounter.lane.fileno(), self.lane, inheritable=False)
+                await mounter.container(self._init, tmpfs=self._tmpfs)
+            for theirs, ours in zip(mounter.lanes, self.lanes, strict=True):
+                os.dup2(theirs, ours, inheritable=False)
         except BaseException:
             mounter.close()
             raise
         return mounter
 
     @property
-    def lane(self) -> int:
-        """The lane of the mounter that serves at present, always the same number; valid until close."""
-        return self._lane.fileno()
+    def lanes(self) -> tuple[int, ...]:
+        """The lanes of the mounter that serves at present, always the same numbers; valid until close."""
+        return tuple(lane.fileno() for lane in self._lanes)
 
     def close(self) -> None:
-        """After the serving threads that take trees from the lane have ended."""
-        self._lane.close()
+        """After the serving threads that take from the lanes have ended."""
+        for lane in self._lanes:
+            lane.close()
 
     def _serving(self) -> Mounter:
         if self._current is None:
@@ -105,7 +109,7 @@ class LastingMounter:
 
     async def container(self, init: int) -> None:
         self._init = init
-        await self._serving().container(init)
+        await self._serving().container(init, tmpfs=self._tmpfs)
 
     async def attach_first(self, rootfs: bytes, late: Sequence[LateBind], sysctls: Sequence[tuple[bytes, bytes]]) -> None:
         await self._serving().attach_first(rootfs, late, sysctls)

@@ -12,6 +12,7 @@ from eci_supervisor.model.listed import Listed
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.observe.journal import Journal
 from eci_supervisor.seccomp.effects import Effects
+from eci_supervisor.seccomp.lane import Lanes
 from eci_supervisor.seccomp.listener import Listener, ListenerError, receive
 from eci_supervisor.seccomp.machine import Machine
 from eci_supervisor.seccomp.ring import EventRing
@@ -27,7 +28,7 @@ class Vetting:
     def __init__(self, state: ContainerState, listed: Callable[[], Listed], ring: EventRing, machine: Machine, journal: Journal,
                  mounter: LastingMounter, log: Log) -> None:
         self._state, self._ring, self._machine, self._journal, self._log = state, ring, machine, journal, log
-        self._lane = mounter.lane
+        self._mounter, self._listed = mounter, listed
         self._effects = Effects(mounter, ring, journal.told, container=state.id, root=state.root, calls=state.calls,
                                 listed=listed)
         self._threads: dict[int, ServingThread] = {}
@@ -56,7 +57,7 @@ class Vetting:
         return None
 
     async def _serve(self, received: Listener) -> None:
-        thread = ServingThread(received.fd, self._ring, machine=self._machine, lane=self._lane, calls=self._state.calls)
+        thread = ServingThread(received.fd, self._ring, machine=self._machine, calls=self._state.calls, lanes=self._lanes())
         number = self._total = self._total + 1
         self._threads[number] = thread
         if received.status == "running":
@@ -67,6 +68,14 @@ class Vetting:
             self._log.failure(f"listener {number}: {error}: its calls fail with ENOSYS from now on")
         finally:
             del self._threads[number]
+
+    def _lanes(self) -> Lanes | None:
+        """None where the rules cannot be read: then each mount under them is asked about, and fails."""
+        try:
+            return Lanes(self._mounter.lanes, self._state.calls, self._listed())
+        except (OSError, ValueError, TypeError) as error:
+            self._log.failure(f"what rules for mounts are about: {error}")
+            return None
 
     def live(self) -> Mapping[str, object]:
         """For `eci inspect`."""

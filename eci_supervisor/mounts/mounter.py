@@ -32,6 +32,7 @@ GONE: Final = "the mounter has ended"
 TREE_TYPES: Final = frozenset(kind.value for kind in TreeKind)
 TREES_LIMIT: Final = 250  # MAX_SEEN of native/existing.c, less the call's own
 PATH_MAX: Final = 400  # of one of them: all have to fit into a packet
+LANES: Final = 2
 LANE_WAIT_US: Final = 5000  # for a tree that is being made; then the mounter is asked for one
 LOOKS: Final = 8  # at a mount table that changes under our eyes
 DEADLINE_S: Final = 5.0  # above the mounter's own for each of its children
@@ -44,9 +45,9 @@ class LocksBroken(RuntimeError):
 class Mounter:
     """One mounter process. Requests are put one after the other; a deadline ends a silent one."""
 
-    def __init__(self, sock: trio.socket.SocketType, lane: socket.socket, pid: int) -> None:
+    def __init__(self, sock: trio.socket.SocketType, lanes: Sequence[socket.socket], pid: int) -> None:
         self._socket = sock
-        self.lane = lane  # serving threads take trees from it (native/lane.c)
+        self._lanes = lanes
         self._pidfd = OwnedFd(os.pidfd_open(pid))
         self._lock = trio.Lock()
         self._gone = False
@@ -59,14 +60,16 @@ class Mounter:
         Raises MounterGone if it does not come up.
         """
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        lane, their_lane = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        lane.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, LANE_WAIT_US))
-        with theirs, their_lane:
+        lanes, their_lanes = zip(*(socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(LANES)), strict=True)
+        for lane in lanes:
+            lane.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", 0, LANE_WAIT_US))
+        with theirs, their_lanes[0], their_lanes[1]:
+            fds = (theirs.fileno(), *(lane.fileno() for lane in their_lanes), nodes)
             # dup2 onto the same number clears close-on-exec: see posix_spawn_file_actions_adddup2(3)
-            keep = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in (theirs.fileno(), their_lane.fileno(), nodes)]
-            arguments = [str(PROGRAM), str(theirs.fileno()), str(their_lane.fileno()), str(nodes), *options]
+            keep = [(os.POSIX_SPAWN_DUP2, fd, fd) for fd in fds]
+            arguments = [str(PROGRAM), *map(str, fds), *options]
             pid = os.posix_spawn(PROGRAM, arguments, {}, file_actions=keep, setsigmask=[])  # noqa: ASYNC221 # returns once it runs
-        mounter = cls(trio.socket.from_stdlib_socket(ours), lane, pid)
+        mounter = cls(trio.socket.from_stdlib_socket(ours), lanes, pid)
         await mounter._receive()
         return mounter
 
@@ -74,9 +77,14 @@ class Mounter:
         """Says what trees of `plan.kind` consist of; its nodes are opened now. Raises OSError that names the path."""
         await self._done(wire.plan_request(plan), f"plan of {plan.kind.value.decode()}")
 
-    async def container(self, init: int) -> None:
-        """Takes hold of the container whose init is process `init`. Raises OSError."""
-        await self._done(wire.request(wire.Kind.CONTAINER, pid=init), f"init {init}")
+    @property
+    def lanes(self) -> tuple[int, ...]:
+        """From them serving threads take what it makes ahead of time (native/lane.c): trees, contexts of a tmpfs. Valid until close."""
+        return tuple(lane.fileno() for lane in self._lanes)
+
+    async def container(self, init: int, *, tmpfs: bool = False) -> None:
+        """Takes hold of the container whose init is process `init`. tmpfs: contexts of one shall lie in their lane. Raises OSError."""
+        await self._done(wire.request(wire.Kind.CONTAINER, pid=init, flags=int(tmpfs)), f"init {init}")
 
     async def attach_first(self, rootfs: bytes, late: Sequence[LateBind], sysctls: Sequence[tuple[bytes, bytes]]) -> None:
         """Attaches the trees below `rootfs` in init's mount namespace, before init pivots; late binds too. Raises OSError.
@@ -129,14 +137,15 @@ class Mounter:
                     break
                 reply, judged = await self._look_and_do(look, verdict, caller, judge if left else _given_up)
         uid = reply.uid if reply.pid else None
-        return Outcome(reply.error, reply.not_tree, reply.undone, denied=judged.errno != 0, uid=uid, pid=reply.pid, made=reply.mount_id)
+        denied = judged.errno != 0 or (judged.below != 0 and reply.error == judged.below)
+        return Outcome(reply.error, reply.not_tree, reply.undone, denied=denied, uid=uid, pid=reply.pid, made=reply.mount_id)
 
     async def _look_and_do(self, look: bytes, verdict: Judged, caller: Caller, judge: Judge) -> tuple[wire.Reply, Judgement]:
         reply = await self._ask(look, caller.notify_fd)
         if not reply.not_tree or reply.error:
             return reply, Judgement()  # it has been answered, or nobody may look
         judged = await judge(tuple(self._held(len(verdict.names) + 1)))
-        request = wire.emulate_request(verdict.effect, caller, held=1 + judged.errno, alone=judged.alone)
+        request = wire.emulate_request(verdict.effect, caller, held=1 + judged.errno, alone=judged.alone, below=judged.below)
         return await self._ask(request, caller.notify_fd), judged
 
     def _held(self, count: int) -> Iterator[OwnedFd]:
@@ -159,7 +168,8 @@ class Mounter:
             return
         self._closed = self._gone = True
         self._socket.close()
-        self.lane.close()
+        for lane in self._lanes:
+            lane.close()
         signal.pidfd_send_signal(self._pidfd.fileno(), signal.SIGKILL)
         os.waitid(os.P_PIDFD, self._pidfd.fileno(), os.WEXITED)
         self._pidfd.close()

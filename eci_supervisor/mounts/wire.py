@@ -111,7 +111,7 @@ Record = tuple[int, bytes, bytes]
 class Attributes:
     """fd: a descriptor of the caller, -1 for none; the rest is of struct mount_attr, fsmount(2) has a `set` alone.
 
-    set of a mount: the id of what the same call has made before; clear of one: it is copied alone.
+    set of a mount: the id of what the same call has made before; clear of one: 1, it is copied alone; 1 + the errno if that is EINVAL.
     """
 
     fd: int = -1
@@ -161,10 +161,12 @@ def _start(name: Named) -> int:
     return FOLLOW * name.follow | OF_CALLER * (name.directory + 1)
 
 
-def emulate_request(effect: Effect, caller: Caller, trees: Sequence[bytes] = (), held: int = 0, *, alone: bool = False) -> bytes:
+def emulate_request(
+    effect: Effect, caller: Caller, trees: Sequence[bytes] = (), held: int = 0, *, alone: bool = False, below: int = 0,
+) -> bytes:
     """`trees`: where its superblock may be mounted; held: 1 where its paths say what is held, 1 + errno if that is the answer.
 
-    alone: what is copied is one mount, whatever the call says.
+    alone: what is copied is one mount, whatever the call says; below: the errno where the kernel does not, for what is mounted below.
     """
     if alone:
         effect = _alone(effect)
@@ -172,7 +174,7 @@ def emulate_request(effect: Effect, caller: Caller, trees: Sequence[bytes] = (),
     if caller.made:
         more = Attributes(set=caller.made)
     if alone:
-        more = replace(more, clear=1)
+        more = replace(more, clear=1 + below)
     records = [(operation, first, second), *_others(effect, trees)]
     return request(Kind.EMULATE, records, tree=tree, call=caller.id, flags=flags, pid=caller.tid, more=more, held=held)
 

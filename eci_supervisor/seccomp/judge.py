@@ -13,8 +13,9 @@ import trio
 from eci_supervisor.linux.ancestry import DIRECTORY, TYPE_MASK, chain, mount_number, top
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
+from eci_supervisor.linux.syscall import AT_RECURSIVE
 from eci_supervisor.model.listed import Device, Listed, is_source, is_target
-from eci_supervisor.model.verdict import Bind, Judged, Move, OpenTree
+from eci_supervisor.model.verdict import Bind, Effect, Judged, Move, OpenTree
 from eci_supervisor.mounts.carried import carried
 from eci_supervisor.mounts.mountinfo import MountEntry, MountinfoError, parse_mountinfo
 
@@ -26,10 +27,13 @@ THREADS = trio.CapacityLimiter(4)  # one that hangs in a file system of the cont
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """errno: 0 if nothing is against it; alone: what is copied is copied without mounts below it, because there are none."""
+    """errno: 0 if nothing is against it; alone: what is copied is copied without the mounts below it, because there are none; or because
+    a rule is against these: below is the errno then where the kernel copies it with them or not at all.
+    """
 
     errno: int = 0
     alone: bool = False
+    below: int = 0
 
 
 Judge = Callable[[Sequence[OwnedFd]], Awaitable[Judgement]]  # takes them over
@@ -43,23 +47,30 @@ def looked_at(verdict: Judged, listed: Listed, found: Sequence[OwnedFd]) -> Judg
             return Judgement(EPERM)
         if not listed.sources or not isinstance(verdict.effect, Bind | OpenTree | Move):
             return Judgement()
-        return _below(found[verdict.sources[0]], listed, found, moved=isinstance(verdict.effect, Move))
+        return _below(verdict.effect, found[verdict.sources[0]], listed, found)
     except (OSError, MountinfoError) as error:
         LOG.info("a source or target of a mount cannot be told: %s", error)
         return Judgement(EPERM)
 
 
-def _below(source: OwnedFd, listed: Listed, found: Sequence[OwnedFd], *, moved: bool) -> Judgement:
+def _below(effect: Effect, source: OwnedFd, listed: Listed, found: Sequence[OwnedFd]) -> Judgement:
     """Of a directory that is to be copied with what is mounted below it, where the kernel or the caller wants that; of a mount, moved."""
     with open(found[0].fileno(), "rb", closefd=False) as file:
         table = parse_mountinfo(file.read())
     number = mount_number(source)
     along = carried(table, number, os.readlink(f"/proc/self/fd/{source.fileno()}".encode()))
-    may_hide = [line for line in (*along, *(line for line in table if moved and line.id == number)) if _may_hide(line)]
+    may_hide = [line for line in (*along, *(line for line in table if isinstance(effect, Move) and line.id == number)) if _may_hide(line)]
     with top(found[-1]) as namespace:
         forbidden = any(_is_source(_status(line, namespace), listed) for line in along if _device(line) in listed.devices) or (
             any(_is_directory(_status(line, namespace)) for line in may_hide) and not _all_are_seen(table, listed, namespace))
-    return Judgement(EPERM if forbidden else 0, alone=not along)
+    if forbidden:
+        return Judgement(alone=True, below=EPERM) if _is_of_one_mount(effect) else Judgement(EPERM)
+    return Judgement(alone=not along)
+
+
+def _is_of_one_mount(effect: Effect) -> bool:
+    """Unless the kernel refuses that."""
+    return (isinstance(effect, Bind) and not effect.recursive) or (isinstance(effect, OpenTree) and not effect.flags & AT_RECURSIVE)
 
 
 def _may_hide(line: MountEntry) -> bool:

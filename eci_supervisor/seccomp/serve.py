@@ -19,6 +19,8 @@ from eci_supervisor.model.notification import Call, Text
 from eci_supervisor.native import check, ffi, lib
 from eci_supervisor.policy.arch import machine_abis
 from eci_supervisor.policy.rows import Row, compiled
+from eci_supervisor.seccomp import lane
+from eci_supervisor.seccomp.lane import Lanes
 from eci_supervisor.seccomp.machine import Machine
 from eci_supervisor.seccomp.ring import Done, EventRing, RawEvent
 
@@ -94,10 +96,10 @@ class ServingThread:
     """One listener's thread. It serves from construction on; `run` must be called, and closes everything when it returns."""
 
     def __init__(self, listener: OwnedFd, ring: EventRing, rows: tuple[Row, ...] | None = None, machine: Machine | None = None,
-                 calls: CallRules = NO_RULES, lane: int = -1) -> None:
+                 calls: CallRules = NO_RULES, lanes: Lanes | None = None) -> None:
         """Takes over `listener`. rows: instead of those for `calls`, for tests; without a machine sysinfo(2) is EIO.
 
-        lane: the mounter's, borrowed until `run` has returned; without it every mount is asked for. Raises OSError.
+        lanes: borrowed until `run` has returned; without them every mount is asked for. Raises OSError.
         """
         self._listener, self._ring = listener, ring
         with suppress(OSError):  # before Linux 6.6
@@ -111,8 +113,9 @@ class ServingThread:
         self._final: Counters | None = None
         result = ffi.new("struct eci_server **")
         pointer = ffi.NULL if machine is None else machine.pointer
+        self._mounts = ffi.NULL if lanes is None else lane.to_c(lanes)
         started = lib.eci_serve_start(
-            listener.fileno(), self._policy, ring.pointer, pointer, lane, self._event.fileno(), self._timer.fileno(), result)
+            listener.fileno(), self._policy, ring.pointer, pointer, self._mounts, self._event.fileno(), self._timer.fileno(), result)
         self._server = result[0] if check(started, "serving thread") == 0 else ffi.NULL
 
     @property

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.container.conftest import Launch, write_rules
-from tests.support.bundle import bind
+from tests.container.conftest import Launch
 from tests.support.driver import Container, Runtime
 from tests.support.rootfs import PROGRAMS, compile_program
 from tests.support.software import add_program, add_programs, software_root
@@ -70,20 +69,6 @@ def test_bubblewrap(host: Container, containers: Launch, software: Path) -> None
             done = container.sh(command, options=options)
             assert done.lines == ["2", VIRTUAL], (options, done)
             assert "Read-only file system" in done.err
-
-
-def test_bubblewrap_beside_a_listed_volume(containers: Launch, software: Path, runtime: Runtime, closed: Path) -> None:
-    """What has an engine's files mounted in it is bound recursively; not so the root, which has the volume."""
-    hosts = closed.parent / "hosts"
-    hosts.write_text("127.0.0.1 localhost\n")
-    write_rules(runtime, mountSources=[str(closed)])
-    try:
-        container = containers(privileged=True, rootfs=str(software), mounts=(bind(closed, "/data"), bind(hosts, "/etc/hosts"))).up()
-    finally:
-        runtime.settings.unlink()
-    parts, whole = (container.sh(command) for command in (BWRAP[0].replace("--proc", "--ro-bind /etc /etc --proc"), BWRAP[1]))
-    assert parts.lines == ["2", VIRTUAL], parts
-    assert "Operation not permitted" in whole.err, whole
 
 
 OF_A_NAMESPACE = "sys/net/netfilter/nf_conntrack_max"

@@ -78,7 +78,7 @@ static void start(void)
 	sample.event_fd = server.event_fd;
 	sample.now.until_ns = UINT64_MAX;
 	memset(sample.now.wide, 'w', sizeof(sample.now.wide));
-	CHECK(eci_queue_open(&server.queue) == 0 && server.ring);
+	CHECK(eci_queue_open(&server.queue) == 0 && eci_lane_open(&server.lane, NULL) == 0 && server.ring);
 }
 
 /* A register: mostly what it says, or an address within the memory, or flags that mean something. */

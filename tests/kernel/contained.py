@@ -21,12 +21,15 @@ import trio
 
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.sockets import receive_with_fds, send_with_fds
+from eci_supervisor.model.call_rules import NO_RULES, CallRules
 from eci_supervisor.model.emulation import Caller, Outcome
 from eci_supervisor.model.event import Event
+from eci_supervisor.model.listed import NOTHING_LISTED, Listed
 from eci_supervisor.model.tree import TreeKind
 from eci_supervisor.model.verdict import Effect, MountTree, OpenTree, RemountBind, RemountSuperblock, UmountTree
 from eci_supervisor.mounts.mounter import Mounter
 from eci_supervisor.seccomp.effects import Effects
+from eci_supervisor.seccomp.lane import Lanes
 from eci_supervisor.seccomp.ring import Done, EventRing, RawEvent
 from eci_supervisor.seccomp.serve import ServingThread
 from tests.support import filtered
@@ -310,12 +313,14 @@ class LaneMounter(Mounter):
 
 async def served(
     mounter: Mounter, container: Contained, function: Callable[..., Any], *args: object, notified: tuple[str, ...] = ("mount", "umount2"),
+    calls: CallRules = NO_RULES, listed: Listed = NOTHING_LISTED,
 ) -> tuple[Any, list[RawEvent]]:
-    """Runs `function` in the container with the calls `notified` vetted as a supervisor does; its result, and the events."""
+    """Runs `function` in the container with the calls `notified` vetted as a supervisor with these rules does; its result, and the
+    events."""
     with closing(EventRing()) as ring, container.start(function, *args, notified=notified) as task:
         assert task.listener is not None
-        thread = ServingThread(OwnedFd(task.listener.steal()), ring, lane=mounter.lane.fileno())
-        effects = Effects(mounter, ring, list[Event]().append, container="", root="")
+        thread = ServingThread(OwnedFd(task.listener.steal()), ring, calls=calls, lanes=Lanes(mounter.lanes, calls, listed))
+        effects = Effects(mounter, ring, list[Event]().append, container="", root="", calls=calls, listed=lambda: listed)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(thread.run, effects.on(thread))
             task.go()

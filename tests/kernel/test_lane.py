@@ -4,10 +4,12 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from eci_supervisor.model.call_rules import NO_RULES, CallRules
 from eci_supervisor.mounts.mounter import Mounter
 from eci_supervisor.seccomp.ring import Done, RawEvent
 from tests.kernel import mounting
@@ -16,6 +18,7 @@ from tests.kernel.contained import (
     CLONE_NEWNS,
     FIRST_ID,
     MNT_DETACH,
+    MS_BIND,
     Contained,
     mount,
     served,
@@ -57,11 +60,11 @@ def ways(events: list[RawEvent]) -> set[int]:
     return {event.done for event in events if event.nr == MOUNT and event.errno == 0 and event.done != Done.CONTINUED}
 
 
-def once(function: Callable[[], object]) -> tuple[object, list[RawEvent]]:
+def once(function: Callable[[], object], calls: CallRules = NO_RULES) -> tuple[object, list[RawEvent]]:
     found: list[tuple[object, list[RawEvent]]] = []
 
     async def body(mounter: Mounter, container: Contained) -> None:
-        found.append(await served(mounter, container, function))
+        found.append(await served(mounter, container, function, calls=calls))
 
     run(body, "lane")
     return found[0]
@@ -128,7 +131,7 @@ def test_the_same_call_again() -> None:
     run_served(again, ["ok", "ok", 1, "ok", 0, "ok", 1, "ok", "ok", 1, "ok", "ok", 3, 0, 4], Done.MOUNTED)
 
 
-def interrupted() -> tuple[int, int, int]:
+def interrupted(source: bytes, fstype: bytes | None, flags: int) -> tuple[int, int, int]:
     """Mounts under SIGALRM every 100 µs, without a pause: how many left one mount, how many another number, in at most ten seconds."""
     signal.signal(signal.SIGALRM, lambda *_: None)
     signal.siginterrupt(signal.SIGALRM, False)
@@ -136,7 +139,7 @@ def interrupted() -> tuple[int, int, int]:
     end = time.monotonic() + 10
     signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
     while right < 100 and time.monotonic() < end:
-        if filtered.LIBC.mount(b"proc", b"/a", b"proc", 0, None):
+        if filtered.LIBC.mount(source, b"/a", fstype, flags, None):
             failed += ctypes.get_errno() != 4
             continue
         count = 0
@@ -147,8 +150,7 @@ def interrupted() -> tuple[int, int, int]:
     return right, wrong, failed
 
 
-def test_signals_that_never_stop() -> None:
+@pytest.mark.parametrize(("source", "fstype", "flags"), [(b"proc", b"proc", 0), (b"/b", None, MS_BIND), (b"none", b"tmpfs", 0)])
+def test_signals_that_never_stop(source: bytes, fstype: bytes | None, flags: int) -> None:
     """Each mount comes about in the time between two signals, or another two, and once."""
-    assert once(interrupted)[0] == (100, 0, 0)
-
-
+    assert once(partial(interrupted, source, fstype, flags), CallRules(mount_sources=("/srv",)))[0] == (100, 0, 0)

@@ -47,7 +47,7 @@ async def contained(*options: str, proc: TreePlan = mounting.PROC) -> AsyncItera
         await mounter.plan(proc)
         await mounter.plan(mounting.SYSFS)
         with Contained() as container:
-            await mounter.container(container.init)
+            await mounter.container(container.init, tmpfs=True)
             sysctls = [(b"kernel.domainname", b"inside"), (b"kernel.msgmax", b"4096"), (b"net/ipv4/conf/lo/forwarding", b"1"),
                        (b"net.ipv4.ip_unprivileged_port_start", b"0")]
             await mounter.attach_first(ROOT.encode(), [LateBind(f"{ROOT}/ro", "/run/late")], sysctls)

@@ -19,7 +19,7 @@ WORDS = REPOSITORY / "tests/data/fuzz/calls.dict"
 INCLUDED = ("serve.c", "tracee.c", "notify.c")  # by the harness: what uses the listener
 # What decodes and judges, and the harness.
 COVERED = (HARNESS, *(NATIVE / name for name in ("flood.c", "policy.c", "queue.c", "ring.c", "serve.c", "sysinfo.c", "tracee.c",
-                                              "notify.c")))
+                                              "notify.c", "usual.c")))
 MAX_LENGTH = 4096
 SANITIZERS = "address,undefined"
 
