@@ -5,7 +5,6 @@
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <sys/stat.h>
 
 #include "eci.h"
 
@@ -28,8 +27,7 @@ struct eci_lane {
 		bool taken;	/* and the mounter does not know */
 	} spares[ECI_SPARES];
 	bool unprivileged;	/* our access to files is container root's */
-	bool inside;		/* we live in the container's mount namespace, */
-	struct statx root;	/* and this is its root */
+	bool inside;		/* we live in the container's mount namespace */
 	uint32_t tid, uid;	/* the last caller's */
 	struct spare whose;
 	struct made {		/* a thread's last mount; mount_id 0: the mounter was asked for it */

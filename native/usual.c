@@ -101,7 +101,7 @@ static bool enterable(struct eci_lane *lane, int *mnt)
 		return owner >= 0 && fstat(owner, &st) == 0 && st.st_ino == lane->whose.ns[NS_USER];
 	}
 	if (!lane->inside) {
-		if (setns(*mnt, CLONE_NEWNS) < 0 || statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &lane->root) < 0)
+		if (setns(*mnt, CLONE_NEWNS) < 0)
 			return false;
 		eci_close(&lane->mnt);
 		lane->mnt = fcntl(*mnt, F_DUPFD_CLOEXEC, 0);
@@ -127,15 +127,16 @@ static bool hold(struct eci_lane *lane, uint32_t tid)
 	return same_namespace(lane->user, "", lane->whose.ns[NS_USER]);
 }
 
-/* Whether the thread's root is ours. A mount belongs to one mount namespace, so that one is the thread's, or it has come from there and put its
- * root here: the kernel would say EINVAL to that, and here it is one of those that could join us. */
+/* Whether the thread's root is ours, which pivot_root(2) takes along. A mount belongs to one mount namespace, so that one is the thread's, or it
+ * has come from there and put its root here: the kernel would say EINVAL to that, and here it is one of those that could join us. */
 static bool same_root(const struct eci_lane *lane)
 {
-	const struct statx *ours = &lane->root;
-	struct statx st;
+	const unsigned int what = STATX_INO | STATX_MNT_ID;
+	struct statx its, ours;
 
-	return statx(lane->proc, "root", AT_STATX_DONT_SYNC, STATX_INO | STATX_MNT_ID, &st) == 0 && st.stx_mnt_id == ours->stx_mnt_id &&
-	       st.stx_ino == ours->stx_ino && st.stx_dev_minor == ours->stx_dev_minor && st.stx_dev_major == ours->stx_dev_major;
+	return lane->inside && statx(lane->proc, "root", AT_STATX_DONT_SYNC, what, &its) == 0 &&
+	       statx(AT_FDCWD, "/", AT_STATX_DONT_SYNC, what, &ours) == 0 && its.stx_mnt_id == ours.stx_mnt_id && its.stx_ino == ours.stx_ino &&
+	       its.stx_dev_minor == ours.stx_dev_minor && its.stx_dev_major == ours.stx_dev_major;
 }
 
 /* Whether the thread has the ids of container root; what its event is to say of it. A tmpfs belongs to who mounts it: the kernel takes the ids
@@ -162,7 +163,7 @@ bool eci_usual_caller(struct eci_lane *lane, uint32_t tid, struct mounting *m)
 	if (m->kind == ECI_NEW_PROC && (!same_namespace(lane->proc, "ns/pid", lane->whose.ns[NS_PID]) ||
 					!same_namespace(lane->proc, "ns/net", lane->whose.ns[NS_NET])))
 		return false;
-	if (lane->inside && same_root(lane))
+	if (same_root(lane))
 		return true;
 	if (!enterable(lane, &m->fds[MNT]))
 		return false;
