@@ -42,6 +42,7 @@ class LastingMounter:
         self._mountpoint, self._plans, self._journal, self._log = mountpoint, plans, journal, log
         self._current: Mounter | None = None
         self._lanes = tuple(OwnedFd(_dead_socket()) for _ in range(LANES))
+        self.lanes = tuple(lane.fileno() for lane in self._lanes)  # of the mounter that serves at present, always the same numbers
         self._init = 0
         self._deaths: deque[float] = deque(maxlen=RENEWALS)
         self.deaths = 0
@@ -89,11 +90,6 @@ class LastingMounter:
             mounter.close()
             raise
         return mounter
-
-    @property
-    def lanes(self) -> tuple[int, ...]:
-        """The lanes of the mounter that serves at present, always the same numbers; valid until close."""
-        return tuple(lane.fileno() for lane in self._lanes)
 
     def close(self) -> None:
         """After the serving threads that take from the lanes have ended."""

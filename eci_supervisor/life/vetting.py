@@ -8,7 +8,7 @@ import trio
 from eci_supervisor.control.server import accept
 from eci_supervisor.life.log import Log
 from eci_supervisor.life.mounter import LastingMounter
-from eci_supervisor.model.listed import Listed
+from eci_supervisor.model.listed import NOTHING_LISTED, Listed
 from eci_supervisor.model.state import ContainerState
 from eci_supervisor.observe.journal import Journal
 from eci_supervisor.seccomp.effects import Effects
@@ -71,8 +71,10 @@ class Vetting:
 
     def _lanes(self) -> Lanes | None:
         """None where the rules cannot be read: then each mount under them is asked about, and fails."""
+        calls = self._state.calls
         try:
-            return Lanes(self._mounter.lanes, self._state.calls, self._listed())
+            listed = self._listed() if calls.mount_sources or calls.mount_targets else NOTHING_LISTED
+            return Lanes(self._mounter.lanes, calls, listed)
         except (OSError, ValueError, TypeError) as error:
             self._log.failure(f"what rules for mounts are about: {error}")
             return None

@@ -69,6 +69,7 @@ def _policy(calls: CallRules) -> Any:  # noqa: ANN401 # the same
 def prepare() -> None:
     """Compiles the rules without an admin's, once for a process and for those it will fork: it takes milliseconds, and libseccomp."""
     _policy(NO_RULES)
+    lane.to_c(Lanes((-1, -1)))
 
 
 def _call(raw: Any) -> Call:  # noqa: ANN401 # struct eci_call *

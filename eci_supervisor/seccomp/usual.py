@@ -1,6 +1,7 @@
 """What of mount(2) the serving threads of a container do by themselves (native/usual.c), by its admin's rules. Pure."""
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cache
 from typing import Final
 
 from eci_supervisor.model.call_rules import CallRules
@@ -42,6 +43,7 @@ class Usual:
 NOTHING: Final = Usual(frozenset(), 0, ())
 
 
+@cache
 def may(calls: CallRules) -> frozenset[Mounting]:
     """The usual mounts that no rule leaves to Python.
 
@@ -58,6 +60,7 @@ def may(calls: CallRules) -> frozenset[Mounting]:
     return frozenset(mounting for mounting, left in unless.items() if not left)
 
 
+@cache
 def usual(calls: CallRules, listed: Listed) -> Usual:
     """For these rules; NOTHING where more is listed than there is room for."""
     found: dict[Identity, int] = {}
