@@ -171,7 +171,7 @@ int eci_lane_mount(struct eci_lane *lane, int notify_fd, struct eci_call *call)
 		for (int i = 0; i < ENDS; i++)
 			eci_close(&m.fds[i]);
 	}
-	if (ret < 0 || ret == GOES_ON)
+	if (ret != LEFT && !made->mount_id)	/* a signal may take away the answer to what was made before, too */
 		made->tid = 0;
 	return ret;
 }

@@ -154,3 +154,25 @@ def interrupted(source: bytes, fstype: bytes | None, flags: int) -> tuple[int, i
 def test_signals_that_never_stop(source: bytes, fstype: bytes | None, flags: int) -> None:
     """Each mount comes about in the time between two signals, or another two, and once."""
     assert once(partial(interrupted, source, fstype, flags), CallRules(mount_sources=("/srv",)))[0] == (100, 0, 0)
+
+
+def again_interrupted() -> list[int]:
+    """How many mounts each of two hundred rounds leaves: one mount in quiet, the same call again under signals, which have it come again."""
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.siginterrupt(signal.SIGALRM, False)
+    left = []
+    for _ in range(200):
+        for period_s in (0, 1e-4):
+            signal.setitimer(signal.ITIMER_REAL, period_s, period_s)
+            filtered.LIBC.mount(b"proc", b"/a", b"proc", 0, None)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        count = 0
+        while umount(b"/a", MNT_DETACH) == 0:
+            count += 1
+        left.append(count)
+    return left
+
+
+def test_the_answer_to_a_repeated_call_is_taken_away() -> None:
+    """What the thread made before is not forgotten: the call may come a third time."""
+    assert once(again_interrupted)[0] == [1] * 200
