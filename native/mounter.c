@@ -13,7 +13,8 @@
 
 #include "mounter.h"
 
-enum { PACKET_MAX = 128 * 1024, IDLE_MS = 10, PUT_OFF = 8 /* requests */, PLAIN = MS_NOSUID | MS_NODEV | MS_NOEXEC /* the numbers of MOUNT_ATTR_* */ };
+enum { PACKET_MAX = 128 * 1024, IDLE_MS = 10, PUT_OFF = 8 /* requests */ };
+enum { PLAIN = MS_NOSUID | MS_NODEV | MS_NOEXEC };	/* the numbers of MOUNT_ATTR_* */
 
 struct mounter eci = { .init = -1 };
 

@@ -2,6 +2,7 @@
 import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import cache
 
 import trio
 
@@ -28,9 +29,9 @@ class Vetting:
     def __init__(self, state: ContainerState, listed: Callable[[], Listed], ring: EventRing, machine: Machine, journal: Journal,
                  mounter: LastingMounter, log: Log) -> None:
         self._state, self._ring, self._machine, self._journal, self._log = state, ring, machine, journal, log
-        self._mounter, self._listed = mounter, listed
+        self._mounter, self._listed = mounter, cache(listed)
         self._effects = Effects(mounter, ring, journal.told, container=state.id, root=state.root, calls=state.calls,
-                                listed=listed)
+                                listed=self._listed)
         self._threads: dict[int, ServingThread] = {}
         self._total = 0
 

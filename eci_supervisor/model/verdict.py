@@ -3,11 +3,13 @@
 After SECCOMP_USER_NOTIF_FLAG_CONTINUE the kernel reads the caller's memory, fds, cwd and root again, and another thread may have
 changed them (seccomp_unotify(2)). So a Continue names the kernel's own checks that make every other content harmless.
 """
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 from eci_supervisor.model.tree import TreeKind
+
+AT_RECURSIVE: Final = 0x8000
 
 
 class KernelCheck(Enum):
@@ -164,8 +166,20 @@ ByPath: TypeAlias = MountTree | RemountBind | RemountSuperblock | UmountTree | B
 ByDescriptor: TypeAlias = OpenTree | SetAttributes | Reconfigure | Fsopen | FsopenOf | Fsmount  # the caller's, or one is given to it
 Effect: TypeAlias = ByPath | ByDescriptor
 ONCE = (MountTree, Bind)  # where the mount lies still that the same call has made before, nothing is done
+COPIES = (Bind, OpenTree)  # of a mount, and of those below it where the kernel or the caller wants that
 FOLLOWED = (RemountBind, RemountSuperblock, SetAttributes, Reconfigure)  # by the nodes: not if the kernel does it alone
 REPEATABLE = (MountTree, Bind, OpenTree, Fsopen, FsopenOf, Fsmount)  # undone or handed out later, where the caller was gone: it calls again
+
+
+def in_itself(effect: Effect) -> Effect:
+    """The same, of a copy without the mounts below."""
+    match effect:
+        case Bind():
+            return replace(effect, recursive=False)
+        case OpenTree(flags=flags):
+            return replace(effect, flags=flags & ~AT_RECURSIVE)
+        case _:
+            return effect
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from eci_supervisor.model.verdict import (
     RemountSuperblock,
     SetAttributes,
     UmountTree,
+    in_itself,
 )
 
 REQUEST: Final = struct.Struct("=IIQQIIiIQQQ")
@@ -79,7 +80,6 @@ class Operation(IntEnum):
 
 FOLLOW: Final = 1
 OF_CALLER: Final = 2
-AT_RECURSIVE: Final = 0x8000
 
 TREES: Final = (TreeKind.PROC, TreeKind.SYSFS)  # enum tree_kind is the index
 
@@ -169,7 +169,7 @@ def emulate_request(
     alone: what is copied is one mount, whatever the call says; below: the errno where the kernel does not, for what is mounted below.
     """
     if alone:
-        effect = _alone(effect)
+        effect = in_itself(effect)
     operation, first, second, tree, flags, more = _operation(effect) if isinstance(effect, ByPath) else _by_descriptor(effect)
     if caller.made:
         more = Attributes(set=caller.made)
@@ -177,16 +177,6 @@ def emulate_request(
         more = replace(more, clear=1 + below)
     records = [(operation, first, second), *_others(effect, trees)]
     return request(Kind.EMULATE, records, tree=tree, call=caller.id, flags=flags, pid=caller.tid, more=more, held=held)
-
-
-def _alone(effect: Effect) -> Effect:
-    match effect:
-        case Bind():
-            return replace(effect, recursive=False)
-        case OpenTree(flags=flags):
-            return replace(effect, flags=flags & ~AT_RECURSIVE)
-        case _:
-            return effect
 
 
 def _others(effect: Effect, trees: Sequence[bytes]) -> list[Record]:

@@ -3,7 +3,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from errno import EACCES, EIO, ENODEV, ENOSPC, EPERM
-from functools import cache, partial
+from functools import partial
 from typing import Protocol, assert_never
 
 from eci_supervisor.linux.filesystems import is_known
@@ -64,7 +64,7 @@ class Effects:
         self._mounter, self._ring, self._record, self._calls = mounter, ring, record, calls
         self._container, self._root = container, root
         self._kept = Kept()
-        self._listed = cache(listed)
+        self._listed = listed
 
     def on(self, thread: Answering) -> Callable[[Call], Awaitable[None]]:
         """What ServingThread.run wants."""

@@ -13,9 +13,8 @@ import trio
 from eci_supervisor.linux.ancestry import DIRECTORY, TYPE_MASK, chain, mount_number, top
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
-from eci_supervisor.linux.syscall import AT_RECURSIVE
 from eci_supervisor.model.listed import Device, Listed, is_source, is_target
-from eci_supervisor.model.verdict import Bind, Effect, Judged, Move, OpenTree
+from eci_supervisor.model.verdict import COPIES, Bind, Effect, Judged, Move, OpenTree, in_itself
 from eci_supervisor.mounts.carried import carried
 from eci_supervisor.mounts.mountinfo import MountEntry, MountinfoError, parse_mountinfo
 
@@ -64,13 +63,9 @@ def _below(effect: Effect, source: OwnedFd, listed: Listed, found: Sequence[Owne
         forbidden = any(_is_source(_status(line, namespace), listed) for line in along if _device(line) in listed.devices) or (
             any(_is_directory(_status(line, namespace)) for line in may_hide) and not _all_are_seen(table, listed, namespace))
     if forbidden:
-        return Judgement(alone=True, below=EPERM) if _is_of_one_mount(effect) else Judgement(EPERM)
+        of_one_mount = isinstance(effect, COPIES) and in_itself(effect) == effect  # unless the kernel refuses that
+        return Judgement(alone=True, below=EPERM) if of_one_mount else Judgement(EPERM)
     return Judgement(alone=not along)
-
-
-def _is_of_one_mount(effect: Effect) -> bool:
-    """Unless the kernel refuses that."""
-    return (isinstance(effect, Bind) and not effect.recursive) or (isinstance(effect, OpenTree) and not effect.flags & AT_RECURSIVE)
 
 
 def _may_hide(line: MountEntry) -> bool:

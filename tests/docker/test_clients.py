@@ -8,6 +8,7 @@ import re
 import select
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -109,7 +110,8 @@ def test_38_a_terminal(engine: Engine, tools: str) -> None:
 @pytest.mark.timeout(LONGEST_S)
 def test_38_streams_that_last(engine: Engine, tools: str) -> None:
     """events and logs -f run on while others act; attach gets what is written from then on; what is typed ends, the answer comes."""
-    with following(engine, tools, "events", "--filter=image=box", "--format={{.Action}}") as events:
+    since = f"--since={time.time():.9f}"  # those that happen before the request is in force too
+    with following(engine, tools, "events", since, "--filter=image=box", "--format={{.Action}}") as events:
         inside(engine, tools, "create", "-i", "--name=talker", "box", "sh", "-c", "echo first; cat; echo over")
         inside(engine, tools, "start", "talker")
         with following(engine, tools, "logs", "-f", "talker") as logs:

@@ -157,7 +157,7 @@ def test_signals_that_never_stop(source: bytes, fstype: bytes | None, flags: int
 
 
 def again_interrupted() -> list[int]:
-    """How many mounts each of two hundred rounds leaves: one mount in quiet, the same call again under signals, which have it come again."""
+    """What each of two hundred rounds leaves: a mount in quiet, the same call again under signals, which have it come once more."""
     signal.signal(signal.SIGALRM, lambda *_: None)
     signal.siginterrupt(signal.SIGALRM, False)
     left = []

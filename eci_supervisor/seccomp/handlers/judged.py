@@ -5,7 +5,7 @@ None of them is continued for what memory says: the kernel would read it again. 
 from errno import EBADF, EINVAL
 
 from eci_supervisor.model.notification import Call
-from eci_supervisor.model.verdict import Bind, Continue, Deny, Judged, KernelCheck, Move, Named, OpenTree, Verdict
+from eci_supervisor.model.verdict import AT_RECURSIVE, Bind, Continue, Deny, Judged, KernelCheck, Move, Named, OpenTree, Verdict
 from eci_supervisor.seccomp.handlers.mount import SOURCE, MountCall, decoded
 from eci_supervisor.seccomp.handlers.mount_api import (
     AT_EMPTY_PATH,
@@ -19,7 +19,7 @@ from eci_supervisor.seccomp.handlers.mount_api import (
 from eci_supervisor.seccomp.handlers.texts import NOTHING, path_errno
 from eci_supervisor.seccomp.held import held
 
-REC, AT_RECURSIVE = 0x4000, 0x8000
+REC = 0x4000
 F_SYMLINKS, F_EMPTY_PATH, T_SYMLINKS, T_EMPTY_PATH = 0x1, 0x4, 0x10, 0x40
 SET_GROUP, BENEATH, MOVE_FLAGS = 0x100, 0x200, 0x377
 
