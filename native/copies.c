@@ -52,7 +52,7 @@ static int clone_source(struct action *action, const char *path, bool follow, bo
 	if (ret >= 0 && action->op == OP_MOVE)
 		return steal_fd(&source);
 	if (ret >= 0)
-		ret = tree = clone_of(action->request, source, recursive);
+		ret = tree = action->request->clear == COPIED ? steal_fd(&source) : clone_of(action->request, source, recursive);
 	if (ret >= 0)
 		ret = action->tree = eci_ask(action->caller, tree);
 	return ret < 0 ? ret : steal_fd(&tree);

@@ -132,11 +132,26 @@ static int resolve(void *opaque)
 	return ret;
 }
 
+/* The recursive copy of what is held as number `flags`, to be held instead of it: a rule looks again once it is made. */
+static int copy(void *opaque)
+{
+	struct action *action = opaque;
+	cleanup_fd int tree = -1;
+	int ret = eci_become(action->caller);
+
+	if (ret == 0)
+		ret = tree = result(open_tree(HELD + (uint8_t)action->request->flags, "", AT_EMPTY_PATH | OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE));
+	if (ret >= 0)
+		ret = action->tree = eci_ask(action->caller, tree);
+	action->not_tree = ret >= 0;
+	return ret;
+}
+
 static int (*const CHILDREN[OPERATIONS])(void *) = {
 	[OP_MOUNT_TREE] = mount_tree, [OP_REMOUNT_BIND] = eci_act_on_tree, [OP_REMOUNT_SUPERBLOCK] = eci_act_on_tree,
 	[OP_UMOUNT_TREE] = eci_act_on_tree, [OP_SET_ATTRIBUTES] = eci_act_on_tree, [OP_BIND] = eci_bind, [OP_OPEN_TREE] = eci_open_tree,
 	[OP_RECONFIGURE] = eci_reconfigure, [OP_MOUNT_NEW] = mount_new,
-	[OP_RESOLVE] = resolve, [OP_MOVE] = eci_bind, [OP_MAKE_NODE] = eci_bind,
+	[OP_RESOLVE] = resolve, [OP_MOVE] = eci_bind, [OP_MAKE_NODE] = eci_bind, [OP_COPY] = copy,
 };
 
 /* The file behind a descriptor of the caller's. -EBADF: there is none. */
@@ -220,7 +235,8 @@ void eci_emulate(const struct request *request, int *notify, const uint32_t *wha
 		reply->flags |= REPLY_NOT_TREE;
 	else
 		answer(&action, ret < 0 ? ret : 0, reply);
-	close_range(HELD, HELD_LAST, 0);
+	if (op != OP_COPY || !action.not_tree || dup3(action.tree, HELD + (uint8_t)request->flags, O_CLOEXEC) < 0)
+		close_range(HELD, HELD_LAST, 0);
 	for (int i = 0; i <= action.resolved; eci_close(&held[i++]))
 		if (action.not_tree)
 			dup3(held[i], HELD + i, O_CLOEXEC);

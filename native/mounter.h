@@ -92,13 +92,14 @@ enum tree_kind { TREE_PROC, TREE_SYSFS, TREES };
 /* A tunable is a node of the other FUSE superblock, and no more than a node once it is open. */
 enum cover { COVER_READONLY = 1, COVER_NODE, COVER_MASK, COVER_SELF, COVER_TUNABLE };
 enum operation { OP_MOUNT_TREE = 1, OP_REMOUNT_BIND, OP_REMOUNT_SUPERBLOCK, OP_UMOUNT_TREE, OP_BIND, OP_OPEN_TREE, OP_SET_ATTRIBUTES,
-		 OP_RECONFIGURE, OP_FSOPEN, OP_FSMOUNT, OP_MOUNT_NEW, OP_RESOLVE, OP_MOVE, OP_MAKE_NODE, OPERATIONS };
+		 OP_RECONFIGURE, OP_FSOPEN, OP_FSMOUNT, OP_MOUNT_NEW, OP_RESOLVE, OP_MOVE, OP_MAKE_NODE, OP_COPY, OPERATIONS };
 /* The records of REQUEST_ATTACH: the first one is the path of the rootfs; then sysctls, by path and value, and binds, by source and
  * destination. */
 enum late { LATE_SYSCTL = 1, LATE_BIND };
 /* Where OP_RESOLVE puts the mount table, and what the records 1, 2 ... lead to, until the next request but the one for the same call. */
 enum { HELD = 512, HELD_LAST = HELD + 399, FOLLOW = 1, OF_CALLER = 2 /* times a descriptor of its, from 1 on */ };
 enum { REPLY_NOT_TREE = 1, REPLY_UNDONE = 2 };
+enum { COPIED = UINT16_MAX };
 
 struct request {
 	uint32_t kind, tree;
@@ -107,7 +108,8 @@ struct request {
 	int32_t fd;			/* of the caller: a context, or the directory of a path; below 0: none */
 	uint32_t held;			/* paths are numbers of what is held, nothing is handed back; above 1: 1 + errno, the answer */
 	uint64_t set, clear, propagation;	/* struct mount_attr; fsmount(2) has a set; of a mount it is what the same call made before, and
-					 * clear that a copy is of one mount alone; above 1: 1 + errno, where the kernel says EINVAL */
+					 * clear that a copy is of one mount alone; above 1: 1 + errno, where the kernel says EINVAL;
+					 * COPIED: what is held is the copy */
 };
 
 struct reply {

@@ -145,7 +145,13 @@ class Mounter:
         if not reply.not_tree or reply.error:
             return reply, Judgement()  # it has been answered, or nobody may look
         judged = await judge(tuple(self._held(len(verdict.names) + 1)))
-        request = wire.emulate_request(verdict.effect, caller, held=1 + judged.errno, alone=judged.alone, below=judged.below)
+        if judged.places:
+            with judged.places as places:
+                reply = await self._ask(wire.copy_request(verdict.sources[0], caller), caller.notify_fd)
+                if not reply.not_tree or reply.error or not await trio.to_thread.run_sync(places.are_as_before):
+                    return reply, judged
+        request = wire.emulate_request(
+            verdict.effect, caller, held=1 + judged.errno, alone=judged.alone, below=judged.below, copied=judged.places is not None)
         return await self._ask(request, caller.notify_fd), judged
 
     def _held(self, count: int) -> Iterator[OwnedFd]:

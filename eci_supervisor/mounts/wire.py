@@ -40,6 +40,7 @@ REPLY: Final = struct.Struct("=iIIIQ48s")
 PACKET_MAX: Final = 128 * 1024
 NOT_TREE: Final = 1
 UNDONE: Final = 2
+COPIED: Final = 0xffff
 
 
 class Kind(IntEnum):
@@ -76,6 +77,7 @@ class Operation(IntEnum):
     RESOLVE = 12
     MOVE = 13
     MAKE_NODE = 14
+    COPY = 15
 
 
 FOLLOW: Final = 1
@@ -157,24 +159,31 @@ def resolve_request(names: Sequence[Named], caller: Caller) -> bytes:
     return request(Kind.EMULATE, records, call=caller.id, pid=caller.tid)
 
 
+def copy_request(number: int, caller: Caller) -> bytes:
+    """Of what is held, its recursive copy is to be held instead."""
+    return request(Kind.EMULATE, [(Operation.COPY, b"", b"")], call=caller.id, flags=number, pid=caller.tid, held=1)
+
+
 def _start(name: Named) -> int:
     return FOLLOW * name.follow | OF_CALLER * (name.directory + 1)
 
 
 def emulate_request(
     effect: Effect, caller: Caller, trees: Sequence[bytes] = (), held: int = 0, *, alone: bool = False, below: int = 0,
+    copied: bool = False,
 ) -> bytes:
     """`trees`: where its superblock may be mounted; held: 1 where its paths say what is held, 1 + errno if that is the answer.
 
     alone: what is copied is one mount, whatever the call says; below: the errno where the kernel does not, for what is mounted below.
+    copied: what is held as the source is the copy.
     """
     if alone:
         effect = in_itself(effect)
     operation, first, second, tree, flags, more = _operation(effect) if isinstance(effect, ByPath) else _by_descriptor(effect)
     if caller.made:
         more = Attributes(set=caller.made)
-    if alone:
-        more = replace(more, clear=1 + below)
+    if alone or copied:
+        more = replace(more, clear=COPIED if copied else 1 + below)
     records = [(operation, first, second), *_others(effect, trees)]
     return request(Kind.EMULATE, records, tree=tree, call=caller.id, flags=flags, pid=caller.tid, more=more, held=held)
 

@@ -15,8 +15,9 @@ from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, openat2
 from eci_supervisor.model.listed import Device, Listed, is_source, is_target
 from eci_supervisor.model.verdict import COPIES, Bind, Effect, Judged, Move, OpenTree, in_itself
-from eci_supervisor.mounts.carried import carried
+from eci_supervisor.mounts.carried import carried, carriers
 from eci_supervisor.mounts.mountinfo import MountEntry, MountinfoError, parse_mountinfo
+from eci_supervisor.seccomp.places import Places, told
 
 LOG = logging.getLogger(__name__)
 DEADLINE_S = 2.0
@@ -27,12 +28,14 @@ THREADS = trio.CapacityLimiter(4)  # one that hangs in a file system of the cont
 @dataclass(frozen=True, slots=True)
 class Judgement:
     """errno: 0 if nothing is against it; alone: what is copied is copied without the mounts below it, because there are none; or because
-    a rule is against these: below is the errno then where the kernel copies it with them or not at all.
+    a rule is against these: below is the errno then where the kernel copies it with them or not at all; places: what is copied with them
+    is copied first, and attached if these are as they were then. To be closed.
     """
 
     errno: int = 0
     alone: bool = False
     below: int = 0
+    places: Places | None = None
 
 
 Judge = Callable[[Sequence[OwnedFd]], Awaitable[Judgement]]  # takes them over
@@ -54,29 +57,37 @@ def looked_at(verdict: Judged, listed: Listed, found: Sequence[OwnedFd]) -> Judg
 
 def _below(effect: Effect, source: OwnedFd, listed: Listed, found: Sequence[OwnedFd]) -> Judgement:
     """Of a directory that is to be copied with what is mounted below it, where the kernel or the caller wants that; of a mount, moved."""
-    with open(found[0].fileno(), "rb", closefd=False) as file:
-        table = parse_mountinfo(file.read())
-    number = mount_number(source)
-    along = carried(table, number, os.readlink(f"/proc/self/fd/{source.fileno()}".encode()))
-    may_hide = [line for line in (*along, *(line for line in table if isinstance(effect, Move) and line.id == number)) if _may_hide(line)]
+    before = told(found[0], source)
+    table, number = parse_mountinfo(before[0]), mount_number(source)
+    along = carried(table, number, before[1])
+    if not along and isinstance(effect, COPIES):
+        return Judgement(alone=True)
+    of_one_mount = isinstance(effect, COPIES) and in_itself(effect) == effect  # unless the kernel refuses that
+    refused = Judgement(alone=True, below=EPERM) if of_one_mount else Judgement(EPERM)
     with top(found[-1]) as namespace:
-        forbidden = any(_is_source(_status(line, namespace), listed) for line in along if _device(line) in listed.devices) or (
-            any(_is_directory(_status(line, namespace)) for line in may_hide) and not _all_are_seen(table, listed, namespace))
-    if forbidden:
-        of_one_mount = isinstance(effect, COPIES) and in_itself(effect) == effect  # unless the kernel refuses that
-        return Judgement(alone=True, below=EPERM) if of_one_mount else Judgement(EPERM)
-    return Judgement(alone=not along)
+        suspects = [line for line in table if _device(line) in listed.devices and _is_source(_status(line, namespace), listed)]
+        if any(line in along for line in suspects) or (
+                not _all_are_seen(suspects, listed, namespace) and _may_hide_one(table, number, namespace)):
+            return refused
+        beside = carriers(table, number, (line.id for line in suspects))
+        if not beside or of_one_mount or isinstance(effect, Move):
+            return refused if beside else Judgement()
+        places = Places(found[0], source, before)
+        places.watch(next(line for line in table if line.id == number), beside, namespace)
+        return Judgement(places=places)
 
 
-def _may_hide(line: MountEntry) -> bool:
-    """Whether what is mounted in it may be out of it by now, renamed together with where it is mounted: that is in no table."""
-    return line.root != b"/" and line.fstype not in NOTHING_IS_RENAMED
-
-
-def _all_are_seen(table: Sequence[MountEntry], listed: Listed, namespace: OwnedFd) -> bool:
+def _all_are_seen(suspects: Sequence[MountEntry], listed: Listed, namespace: OwnedFd) -> bool:
     """Whether every volume that is a source is there to be seen: in a mount namespace there is one of each, or none."""
-    suspects = [_status(line, namespace) for line in table if _device(line) in listed.devices]
-    return sum(status is not None and _is_source(status, listed) for status in suspects) >= listed.mounts
+    return sum(_status(line, namespace) is not None for line in suspects) >= listed.mounts
+
+
+def _may_hide_one(table: Sequence[MountEntry], number: int, namespace: OwnedFd) -> bool:
+    """Whether a mount, or one on it, is a part of a file system: what is mounted in that may be out of it by now, renamed together with
+    where it is mounted, and then it is in no table."""
+    parts = (line for line in (*carried(table, number, b"/"), *(line for line in table if line.id == number))
+             if line.root != b"/" and line.fstype not in NOTHING_IS_RENAMED)
+    return any(_is_directory(_status(line, namespace)) for line in parts)
 
 
 def _device(line: MountEntry) -> Device:

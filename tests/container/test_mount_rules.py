@@ -180,6 +180,13 @@ def test_78_a_move_to_a_shared_mount_copies(below_a_tmpfs: Container) -> None:
     assert [line for line in lines if not line.endswith(": OK")] == [*("mount: EPERM",) * 2, "move-mount: EPERM"]
 
 
+def test_78_a_volume_that_comes_to_lie_below_the_source_while_it_is_copied(below_a_tmpfs: Container) -> None:
+    """By a rename of the directory it is mounted in: of a name, and back."""
+    below_a_tmpfs.sh("mkdir -p /run/source/m /t/a; mount -t tmpfs m /run/source/m").ok()
+    words = ("2", "/run/source", "/run/deep", "/run/source/in", "/t/a", "/t/a/in/data/there")
+    assert below_a_tmpfs.exec("attack", "flip-into", *words).ok().lines == ["copied, listed 0"]
+
+
 def test_78_what_has_other_mounts_below_it_is_copied_with_them(below_a_tmpfs: Container) -> None:
     below_a_tmpfs.sh("mkdir -p /t/a /t/b/c /t/b/d").ok()
     lines = probed(

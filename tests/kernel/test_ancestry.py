@@ -1,5 +1,6 @@
 """What a rule for sources and targets looks at: a file, and the directories above it as far as its mount goes."""
 import os
+from collections.abc import Callable
 from errno import EPERM
 from pathlib import Path
 
@@ -113,3 +114,46 @@ def test_what_a_copy_takes_along(tmp_path: Path) -> None:
     mount("other", f"{at}/cover/b", "tmpfs", 0)
     with opened(f"{at}/cover") as cover:
         assert judged(cover) == Judgement()
+
+
+def there_and_back(name: str, to: str) -> None:
+    os.rename(name, to)
+    os.rename(to, name)
+
+
+@isolated
+def test_a_copy_beside_a_listed_mount_is_one_without_it(tmp_path: Path) -> None:
+    """Whatever moves it: the directory that it is mounted in, one above that, another name; and what moves beside it moves nothing."""
+    at = made(tmp_path)
+    os.makedirs(f"{at}/deep/in/it/listed")
+    os.makedirs(f"{at}/deep/in/other")
+    os.makedirs(f"{at}/source/mounted")
+    mount(f"{at}/a/b", f"{at}/deep/in/it/listed", "", MS_BIND)
+    mount("mounted", f"{at}/source/mounted", "tmpfs", 0)
+    device = os.stat(at).st_dev
+    listed = Listed(frozenset({identity(f"{at}/a/b")}), devices=frozenset({(os.major(device), os.minor(device))}), mounts=1)
+    verdict = Judged(Bind(b"2", b"1", recursive=True), (Named(b"/a"), Named(b"/b")), sources=(2,), targets=(1,))
+    plain = Judged(Bind(b"2", b"1", recursive=False), (Named(b"/a"), Named(b"/b")), sources=(2,), targets=(1,))
+
+    def after(change: Callable[[], object]) -> bool:
+        judged = trio.run(judge, verdict, listed, (mount_table(), opened("/"), opened(f"{at}/source"), opened("/")))
+        assert not judged.errno
+        assert judged.places
+        with judged.places as places:
+            change()
+            return places.are_as_before()
+
+    assert after(lambda: None)
+    assert after(lambda: there_and_back(f"{at}/deep/in/other", f"{at}/source/other"))
+    assert not after(lambda: there_and_back(f"{at}/deep", f"{at}/source/deep"))
+    assert not after(lambda: there_and_back(f"{at}/deep/in", f"{at}/source/in"))
+    assert not after(lambda: there_and_back(f"{at}/deep/in/it", f"{at}/deep/in/that"))
+    assert not after(lambda: os.rename(f"{at}/deep", f"{at}/deeper"))
+    assert not after(lambda: os.rename(f"{at}/source", f"{at}/deeper/source"))
+    os.rename(f"{at}/deeper/source", f"{at}/source")
+    assert not after(lambda: mount("x", f"{at}/source/mounted", "tmpfs", 0))
+    of_one = trio.run(judge, plain, listed, (mount_table(), opened("/"), opened(f"{at}/source"), opened("/")))
+    assert of_one == Judgement(alone=True, below=EPERM)
+    mount("cover", f"{at}/deeper", "tmpfs", 0)
+    hidden = trio.run(judge, verdict, listed, (mount_table(), opened("/"), opened(f"{at}/source"), opened("/")))
+    assert hidden == Judgement(EPERM)

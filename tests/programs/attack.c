@@ -164,6 +164,46 @@ static int flip_place(char **w)
 	return 0;
 }
 
+static pthread_mutex_t still = PTHREAD_MUTEX_INITIALIZER;
+
+static void *flip_into(void *opaque)
+{
+	char **w = opaque;
+
+	for (int in = 1; !over; in = !in) {
+		pthread_mutex_lock(&still);
+		rename(w[in ? 2 : 3], w[in ? 3 : 2]);
+		pthread_mutex_unlock(&still);
+		usleep((useconds_t)(random() % (in ? 300 : 3000)));
+	}
+	return NULL;
+}
+
+/* flip-into SECONDS SOURCE OUTSIDE INSIDE TARGET FILE: SOURCE, which has mounts below it, is bound recursively while the directory OUTSIDE,
+ * with a listed volume in it, goes to INSIDE and back; how often it was copied, and FILE, of the volume, was to be seen in the copy. */
+static int flip_into_source(char **w)
+{
+	pthread_t thread;
+	long copies = 0, listed = 0;
+	double until = now() + atof(w[0]);
+
+	pthread_create(&thread, NULL, flip_into, w);
+	while ((now() < until || copies < 5) && now() < until + 20) {
+		if (mount(w[1], w[4], NULL, MS_BIND | MS_REC, NULL))
+			continue;
+		pthread_mutex_lock(&still);
+		rename(w[2], w[3]);
+		copies++;
+		listed += access(w[5], F_OK) == 0;
+		umount2(w[4], MNT_DETACH);
+		pthread_mutex_unlock(&still);
+	}
+	over = 1;
+	pthread_join(thread, NULL);
+	printf("%s, listed %ld\n", copies ? "copied" : "none", listed);
+	return 0;
+}
+
 /* flip-denied SECONDS TARGET: mounts of a type that flips between tmpfs and ramfs, by both ways; how often each came of it. */
 static int flip_denied(char **w)
 {
@@ -498,6 +538,7 @@ static const struct {
 	int (*run)(char **words);
 } ATTACKS[] = {
 	{ "flip-target", 3, flip_target }, { "flip-type", 2, flip_type }, { "flip-denied", 2, flip_denied }, { "flip-place", 4, flip_place },
+	{ "flip-into", 6, flip_into_source },
 	{ "flip-cwd", 3, flip_cwd }, { "abis", 2, abis },
 	{ "fuse-hang", 2, fuse_hang }, { "fuse-flush", 2, fuse_flush }, { "fuse-cwd", 2, fuse_cwd },
 	{ "locked", 2, locked }, { "handles", 0, handles },

@@ -34,7 +34,7 @@ ADAPTERS = {
     "procfs.pressure_files", "procfs.readings", "procfs.sampler", "procfs.snapshots", "procfs.stores", "procfs.tunable_files",
     "procfs.tunables", "procfs.view",
     "seccomp.callers", "seccomp.depth", "seccomp.effects", "seccomp.events", "seccomp.judge", "seccomp.lane", "seccomp.listener",
-    "seccomp.machine", "seccomp.repeats", "seccomp.ring", "seccomp.serve",
+    "seccomp.machine", "seccomp.places", "seccomp.repeats", "seccomp.ring", "seccomp.serve",
     "settings.store",
 }  # fmt: skip
 PURE_LINUX = {"linux.paths", "linux.mount_flags"}  # names and numbers, no calls

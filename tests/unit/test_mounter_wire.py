@@ -92,6 +92,9 @@ def test_what_is_to_be_looked_up() -> None:
     alone = [wire.emulate_request(effect, Caller(3, 9, 10), held=1, alone=True) for effect in (
         Bind(b"2", b"1", recursive=True), OpenTree(-1, b"1", 0x8001))]
     assert [unpacked(one)[0] for one in alone] == [(5, 0, 9, 0, 10, 1, -1, 1, 0, 1, 0), (5, 0, 9, 1, 10, 1, -1, 1, 0, 1, 0)]
+    assert unpacked(wire.copy_request(2, Caller(3, 9, 10))) == ((5, 0, 9, 2, 10, 1, -1, 1, 0, 0, 0), [(15, b"", b"")])
+    copied = wire.emulate_request(OpenTree(-1, b"1", 0x8001), Caller(3, 9, 10), held=1, copied=True)
+    assert unpacked(copied)[0] == (5, 0, 9, 0x8001, 10, 1, -1, 1, 0, wire.COPIED, 0)
 
 
 @pytest.mark.parametrize("record", [(0, b"a\0b", b""), (0, b"", b"\0"), (0, b"x" * wire.PACKET_MAX, b"")])
