@@ -1,7 +1,6 @@
 """What holds for every test: its tier's place in the order, what it requires, its time, and that it leaves no file descriptor open."""
 import faulthandler
 import gc
-import importlib
 import os
 import resource
 import signal
@@ -10,6 +9,7 @@ from pathlib import Path
 from types import FrameType
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.probes import PROBES, promised
 from tests.support.waiting import SLOWNESS
@@ -22,6 +22,9 @@ DUMP_FD = pytest.StashKey[int]()
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"timeout(seconds): instead of {TIMEOUT_S:.0f}; all stacks are printed when it is over")
+    # How long an example takes is the machine's load; TIMEOUT_S bounds them all.
+    settings.register_profile("any load", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("any load")
     config.stash[DUMP_FD] = os.dup(2)  # pytest captures 2 later on
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))  # shells come with 1024; a test holds thousands open at once
@@ -43,9 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """What is there by now stays: a collection after each test then looks at what the test has made, and takes no time.
 
-    hypothesis and its plugins must be there by then: they ask the collector who refers to their objects, and it knows no frozen ones.
+    hypothesis and its plugins are there by then, imported above: they ask the collector who refers to their objects, and it knows no frozen ones.
     """
-    importlib.import_module("hypothesis")
     gc.collect()
     gc.freeze()
 
