@@ -29,6 +29,7 @@ struct eci_lane {
 	bool unprivileged;	/* our access to files is container root's */
 	bool inside;		/* we live in the container's mount namespace */
 	uint32_t tid, uid;	/* the last caller's */
+	uint64_t groupless;	/* the user namespace in which it was seen without groups, or 0 */
 	struct spare whose;
 	struct made {		/* a thread's last mount; mount_id 0: the mounter was asked for it */
 		uint64_t ip, args[6], received_ns, mount_id;

@@ -6,6 +6,9 @@
  *   for here to be owned by the container's user namespace, its own, in which it has that capability.
  * - Its paths are walked below its root with the ids of container root and without our capabilities over files, which setfsuid(2) takes
  *   away. It has CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH: for files of the container's ids it could do more. For other ids it is as we are.
+ * - In a user namespace below the container's that one has to own the mount namespace, and the capabilities over files count for the ids
+ *   that it maps. So only binds are made there, for who has the ids that we walk with and came there without a group that a file may deny: one
+ *   that it got there it can drop (CAP_SETGID). Where the kernel goes on with the call it asks for all this again, and we only look.
  * - RESOLVE_CACHED: no file system is asked, so none of the container's can keep us waiting.
  * - Files of a procfs or sysfs show the namespaces of who looks, which would be ours: they are nothing to bind, nor to mount on.
  */
@@ -20,7 +23,7 @@
 
 #include "mounter.h"
 
-enum { NEEDED = 1 << CAP_SYS_ADMIN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH };
+enum { NEEDED = 1 << CAP_SYS_ADMIN | 1 << CAP_DAC_OVERRIDE | 1 << CAP_DAC_READ_SEARCH | 1 << CAP_SETGID };
 enum { FLAGS = MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SILENT | MS_RELATIME };
 enum { LEVELS = 32, ATTEMPTS = 8 };
 
@@ -76,19 +79,19 @@ bool eci_usual_call(const struct eci_lane *lane, struct eci_call *call, struct m
 
 /* ---- who asks ---- */
 
-/* Whether the namespace that `path` is the link of is this one. To read the link is the cheapest way to ask, and cheaper by a descriptor of
- * its own, which tells of the thread as it is now; of one that has ended, nothing. */
-static bool same_namespace(int link, const char *path, uint64_t inode)
+/* The number of the namespace that `path` is the link of. To read the link is the cheapest way to ask, and cheaper by a descriptor of
+ * its own, which tells of the thread as it is now; of one that has ended, nothing: 0. */
+static uint64_t namespace(int link, const char *path)
 {
 	char text[32] = "";
 	const char *number = readlinkat(link, path, text, sizeof(text) - 1) > 0 ? strchr(text, '[') : NULL;
 
-	return number && strtoull(number + 1, NULL, 10) == inode;
+	return number ? strtoull(number + 1, NULL, 10) : 0;
 }
 
 /* Whether the thread is in the container's mount namespace, which is ours from now on: to come and go for each call would cost as much as a
- * mount. Or in another that the container's user namespace owns. */
-static bool enterable(struct eci_lane *lane, int *mnt)
+ * mount. Or in another that its user namespace owns. */
+static bool enterable(struct eci_lane *lane, uint64_t user, int *mnt)
 {
 	cleanup_fd int owner = -1;
 	struct stat st;
@@ -96,9 +99,9 @@ static bool enterable(struct eci_lane *lane, int *mnt)
 	*mnt = openat(lane->proc, "ns/mnt", O_RDONLY | O_CLOEXEC);
 	if (*mnt < 0 || fstat(*mnt, &st) < 0)
 		return false;
-	if (st.st_ino != lane->whose.ns[NS_MNT]) {
+	if (user != lane->whose.ns[NS_USER] || st.st_ino != lane->whose.ns[NS_MNT]) {
 		owner = ioctl(*mnt, NS_GET_USERNS);
-		return owner >= 0 && fstat(owner, &st) == 0 && st.st_ino == lane->whose.ns[NS_USER];
+		return owner >= 0 && fstat(owner, &st) == 0 && st.st_ino == user;
 	}
 	if (!lane->inside) {
 		if (setns(*mnt, CLONE_NEWNS) < 0)
@@ -111,20 +114,22 @@ static bool enterable(struct eci_lane *lane, int *mnt)
 	return true;
 }
 
-/* Whether the thread is in the container's user namespace; has its directory of /proc opened. */
-static bool hold(struct eci_lane *lane, uint32_t tid)
+/* The number of the thread's user namespace, the container's or one below; has its directory of /proc opened. */
+static uint64_t hold(struct eci_lane *lane, uint32_t tid)
 {
+	uint64_t user = lane->proc >= 0 && lane->tid == tid ? namespace(lane->user, "") : 0;
 	char number[12];
 
-	if (lane->proc >= 0 && lane->tid == tid && same_namespace(lane->user, "", lane->whose.ns[NS_USER]))
-		return true;
+	if (user)
+		return user;
 	eci_close(&lane->proc);
 	eci_close(&lane->user);
 	snprintf(number, sizeof(number), "%u", tid);
 	lane->tid = tid;
+	lane->groupless = 0;
 	lane->proc = openat(lane->procfs, number, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	lane->user = openat(lane->proc, "ns/user", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	return same_namespace(lane->user, "", lane->whose.ns[NS_USER]);
+	return namespace(lane->user, "");
 }
 
 /* Whether the thread's root is ours, which pivot_root(2) takes along. A mount belongs to one mount namespace, so that one is the thread's, or it
@@ -151,21 +156,46 @@ static bool is_root(struct eci_lane *lane)
 	return st.st_uid == lane->whose.root && st.st_gid == lane->whose.root;
 }
 
+/* Whether the thread has been seen in its user namespace without groups but container root's. It never leaves it but for one below. */
+static bool groupless(struct eci_lane *lane, uint64_t user)
+{
+	char own[24], status[512];
+
+	snprintf(own, sizeof(own), "\nGroups:\t%u \n", lane->whose.root);
+	if (lane->groupless != user && eci_read_text(lane->proc, "status", status, sizeof(status)) &&
+	    (strstr(status, "\nGroups:\t \n") || strstr(status, own)))
+		lane->groupless = user;
+	return lane->groupless == user;
+}
+
+/* Whether the thread, its ids and its user namespace are such that this kind of mount may be made, or looked at, for it. */
+static bool entitled(struct eci_lane *lane, uint64_t user, const struct mounting *m)
+{
+	bool root = is_root(lane);
+
+	if (user == lane->whose.ns[NS_USER])
+		return root || m->kind != ECI_NEW_TMPFS;
+	if (m->kind == ECI_BIND && !lane->mounts->judged)
+		return true;
+	return (m->kind == ECI_BIND || m->kind == ECI_BIND_ALL) && root && groupless(lane, user);
+}
+
 /* Whether the thread may do the call; its root and mount namespace, unless they are ours. */
 bool eci_usual_caller(struct eci_lane *lane, uint32_t tid, struct mounting *m)
 {
 	struct __user_cap_header_struct header = { _LINUX_CAPABILITY_VERSION_3, (int)tid };
 	struct __user_cap_data_struct caps[2];
+	uint64_t user = hold(lane, tid);
 
-	if (!hold(lane, tid) || syscall(SYS_capget, &header, caps) < 0 || (caps[0].effective & NEEDED) != NEEDED ||
-	    !eci_same_label(lane->proc, lane->whose.label) || (!is_root(lane) && m->kind == ECI_NEW_TMPFS))
+	if (!user || syscall(SYS_capget, &header, caps) < 0 || (caps[0].effective & NEEDED) != NEEDED ||
+	    !eci_same_label(lane->proc, lane->whose.label) || !entitled(lane, user, m))
 		return false;
-	if (m->kind == ECI_NEW_PROC && (!same_namespace(lane->proc, "ns/pid", lane->whose.ns[NS_PID]) ||
-					!same_namespace(lane->proc, "ns/net", lane->whose.ns[NS_NET])))
+	if (m->kind == ECI_NEW_PROC && (namespace(lane->proc, "ns/pid") != lane->whose.ns[NS_PID] ||
+					namespace(lane->proc, "ns/net") != lane->whose.ns[NS_NET]))
 		return false;
-	if (same_root(lane))
+	if (user == lane->whose.ns[NS_USER] && same_root(lane))
 		return true;
-	if (!enterable(lane, &m->fds[MNT]))
+	if (!enterable(lane, user, &m->fds[MNT]))
 		return false;
 	m->fds[ROOT] = openat(lane->proc, "root", O_PATH | O_CLOEXEC);
 	return m->fds[ROOT] >= 0;

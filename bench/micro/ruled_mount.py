@@ -3,7 +3,7 @@
 The serving thread makes them itself (native/lane.c): a bind under a rule for sources, a tmpfs under a rule for types. What is listed is on
 another device than the source, as a host's directories are from a container's root; "same device": each look goes up to the root of the
 mount. A plain bind without any rule is asked about too, and continued. Nested: in a mount namespace of the caller's own, and in a user
-namespace of its own, where the mounter makes them. Umounts are not counted.
+namespace of its own, where a tmpfs is the mounter's. Umounts are not counted.
 """
 import os
 from collections.abc import Callable, Iterator, Sequence
@@ -70,9 +70,10 @@ BENCHES = (
     bind("bind under a rule", OWN, SOURCES, 2.0),
     bind("bind under a rule, same device", OWN, SOURCES, None, near=True),
     bind("bind under a rule, nested", NESTED, SOURCES, 4.0),
-    bind("bind under a rule, nested users", USERS, SOURCES, None),
+    bind("bind under a rule, nested users", USERS, SOURCES, 4.0),
     new("tmpfs under a rule", OWN, 2.0),
     new("tmpfs under a rule, nested", NESTED, 4.0),
     new("tmpfs under a rule, nested users", USERS, None),
     bind("plain bind, no rule", OWN, NO_RULES, None),
+    bind("plain bind, no rule, nested users", USERS, NO_RULES, None),
 )

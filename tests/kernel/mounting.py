@@ -216,9 +216,10 @@ def in_child(body: Callable[[], object]) -> str:
         return file.read()
 
 
-def new_user_namespace(flags: int) -> None:
+def new_user_namespace(flags: int, uid: int = 0) -> None:
+    """In which this process, of `uid` and the gid of the same number, is root and all there is."""
     unshare(CLONE_NEWUSER | flags)
-    for file, text in (("setgroups", "deny"), ("uid_map", "0 0 1"), ("gid_map", "0 0 1")):
+    for file, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {uid} 1")):
         pathlib.Path(f"/proc/self/{file}").write_text(text)
 
 
