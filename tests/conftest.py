@@ -46,7 +46,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish() -> None:
     """What is there by now stays: a collection after each test then looks at what the test has made, and takes no time.
 
-    hypothesis and its plugins are there by then, imported above: they ask the collector who refers to their objects, and it knows no frozen ones.
+    hypothesis and its plugins are there by then, imported above: they ask the collector who refers to their objects, and it knows no
+    frozen ones.
     """
     gc.collect()
     gc.freeze()
