@@ -39,7 +39,7 @@ static void *read_events(void *argument)
 	uint64_t seq = 1;
 
 	(void)argument;
-	while (writing) {
+	do {	/* once at least, however late it starts */
 		uint64_t last = eci_ring_last(ring);
 
 		if (seq + SLOTS < last)
@@ -52,7 +52,7 @@ static void *read_events(void *argument)
 				torn++;
 			whole++;
 		}
-	}
+	} while (writing);
 	return NULL;
 }
 
