@@ -126,8 +126,8 @@ class Effects:
                 self._answer(thread, call, Done.LABEL if other_label else Done.DENIED, outcome.errno or EPERM, outcome)
         elif not outcome.undone:
             self._tell(call, Done.DENIED if outcome.denied else Done.EMULATED, outcome.errno, outcome.pid or None, outcome.uid)
-        if repeat and outcome.errno == 0 and not outcome.not_tree:
-            self._remember(repeat, verdict.effect, outcome, after)
+        if repeat and not outcome.not_tree and (outcome.errno == 0 or outcome.undone):
+            self._remember(repeat, verdict.effect, outcome, Result(after, again))
 
     async def _outcome(self, verdict: Emulate | Judged, caller: Caller) -> Outcome:
         match verdict:
@@ -136,12 +136,13 @@ class Effects:
             case Judged():
                 return await self._mounter.emulate_judged(verdict, caller, partial(judge, verdict, self._listed()))
 
-    def _remember(self, repeat: Repeat, effect: Effect, outcome: Outcome, after: int) -> None:
-        """For the same call, should it come again. A tree whose caller was gone is detached, and made anew."""
-        if _once(effect) and outcome.made:
-            self._kept.keep(repeat, Result(self._ring.last, outcome.made))
-        elif outcome.undone and not isinstance(effect, REPEATABLE):
-            self._kept.keep(repeat, Result(after))
+    def _remember(self, repeat: Repeat, effect: Effect, outcome: Outcome, before: Result) -> None:
+        """For the same call, should it come again. A tree whose caller was gone is detached, and made anew. What was made before is there,
+        and a signal may take away the answer that says so, too: even before the mounter has looked."""
+        if _once(effect) and (made := outcome.made or (before.made if outcome.undone else 0)):
+            self._kept.keep(repeat, Result(self._ring.last, made))
+        elif outcome.undone and outcome.errno == 0 and not isinstance(effect, REPEATABLE):
+            self._kept.keep(repeat, Result(before.after))
 
     def _answer(self, thread: Answering, call: Call, done: Done, errno: int, outcome: Outcome | None = None) -> bool:
         pid, uid = _caller(call, outcome)  # before the answer: it may be the last thing the caller waits for

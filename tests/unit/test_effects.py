@@ -230,9 +230,10 @@ def test_a_mount_that_comes_again_knows_what_was_made(scene: Callable[..., Scene
     assert [caller.made for _, caller in seen.mounts.done] == [0, again]
 
 
-def test_a_mount_that_comes_again_twice_still_knows(scene: Callable[..., Scene]) -> None:
+@pytest.mark.parametrize("second", [Outcome(0, made=5, undone=True), Outcome(ENOENT, undone=True)], ids=["after the look", "before"])
+def test_a_mount_that_comes_again_twice_still_knows(scene: Callable[..., Scene], second: Outcome) -> None:
     """The second was interrupted too, having done nothing."""
-    seen = scene(MADE, Outcome(0, made=5, undone=True), MADE)
+    seen = scene(MADE, second, MADE)
     for number in (1, 2, 3):
         seen.judge(call("mount.new_tree", PROC, number))
     assert [caller.made for _, caller in seen.mounts.done] == [0, 5, 5]
