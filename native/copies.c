@@ -131,14 +131,16 @@ static bool is_it(const struct action *action, const char *link)
 	return readlinkat(eci.proc, link, text, sizeof(text) - 1) > 0 && !strcmp(text, "anon_inode:[fscontext]");
 }
 
-/* What the calling thread has under the request's number, as a descriptor of ours; in a child that is still the mounter. -EBADF, -EINVAL as
- * the kernel's. Looked at before it is taken: closing some other file may wait for a server of the container. */
+/* What the calling thread has under the request's number, as a descriptor of the child's own, which is still the mounter but for its table:
+ * if that is swapped between the looks for a file of a server of the container, closing it may hang. -EBADF, -EINVAL as the kernel's. */
 int eci_take(const struct action *action)
 {
 	const struct caller *caller = action->caller;
 	cleanup_fd int context = -1, pidfd = -1;
 	char link[40];
 
+	if (eci_own_table(caller) < 0)
+		return -EIO;
 	snprintf(link, sizeof(link), "%u/fd/%d", caller->tid, action->request->fd);
 	if (!is_it(action, link))
 		return faccessat(eci.proc, link, F_OK, AT_SYMLINK_NOFOLLOW) < 0 ? -EBADF : -EINVAL;
@@ -147,7 +149,7 @@ int eci_take(const struct action *action)
 			  syscall(SYS_kcmp, caller->tid, caller->tgid_in[0], KCMP_FILES, 0, 0) == 0))	/* an older kernel, a shared table */
 		pidfd = (int)syscall(SYS_pidfd_open, caller->tgid_in[0], 0);
 	context = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, action->request->fd, 0);
-	if (context < 0 || eci_id_valid(caller->notify, caller->id) < 0)
+	if (context < 0 || eci_ask(caller, -1) < 0)
 		return -EIO;
 	snprintf(link, sizeof(link), "self/fd/%d", context);
 	return is_it(action, link) ? steal_fd(&context) : -EINVAL;
@@ -170,20 +172,20 @@ int eci_fsopen(struct action *action)
 static int look_at_context(void *opaque)
 {
 	struct action *action = opaque;
-	int ret = action->context = eci_take(action);
+	int context = eci_take(action), ret;
 
-	if (ret == -EIO)
-		return ret;
-	action->not_tree = ret < 0 || fcntl(action->context, F_GETSIG) != MARK;
+	if (context == -EIO)
+		return context;
+	action->not_tree = context < 0 || fcntl(context, F_GETSIG) != MARK;
 	if (action->not_tree)
 		return 0;
 	if (lost.tree > 0 && lost.attributes == action->request->set &&
-	    syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, lost.context, action->context) == 0) {
+	    syscall(SYS_kcmp, getpid(), getpid(), KCMP_FILE, lost.context, context) == 0) {
 		action->tree = lost.tree;
 		lost.tree = 0;
 	}
-	ret = eci_become(action->caller);
-	if (ret == 0)
+	ret = action->context = eci_ask(action->caller, context);
+	if (ret >= 0 && (ret = eci_become(action->caller)) == 0)
 		ret = result(fsmount(-1, (unsigned int)action->request->flags, (unsigned int)action->request->set));
 	return ret == -EBADF ? 0 : ret;
 }

@@ -101,10 +101,11 @@ static void answer(struct action *action, int error, struct reply *reply)
 static int mount_new(void *opaque)
 {
 	struct action *action = opaque;
-	int ret = action->context = action->request->fd < 0 ? -1 : eci_take(action);
+	int ret = action->request->fd < 0 ? 0 : eci_take(action);
 
-	if ((action->request->fd >= 0 && (ret < 0 || dup3(ret, HELD, O_CLOEXEC) < 0)) || (ret = eci_become(action->caller)) < 0 ||
-	    (ret = eci_ask(action->caller, -1)) < 0)
+	if (action->request->fd >= 0 && ret >= 0)
+		ret = result(dup3(ret, HELD, O_CLOEXEC));
+	if (ret < 0 || (ret = eci_become(action->caller)) < 0 || (ret = eci_ask(action->caller, -1)) < 0)
 		return ret == -EBADF ? -EINVAL : ret;
 	return fchdir(eci.proc) < 0 ? -errno : result(mount(action->strings[1][0], action->strings[0][0], action->strings[1][1],
 									     (unsigned long)action->request->flags, action->strings[0][1]));

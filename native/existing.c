@@ -123,7 +123,7 @@ static int remount(struct action *action, int target)
 int eci_reconfigure(void *opaque)
 {
 	struct action *action = opaque;
-	int context = action->context = eci_take(action), ret = context < 0 ? context : eci_become(action->caller);
+	int context = eci_take(action), ret = context < 0 ? context : eci_become(action->caller);
 
 	if (ret < 0)
 		return ret;

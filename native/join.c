@@ -5,8 +5,9 @@
  * We wait on a futex with a deadline, and not by CLONE_VFORK: a walk through a FUSE of the container may hang in the kernel, where even
  * SIGKILL waits for that server. Such a child is killed and left: it never runs an instruction of ours again, and its slot, stack and
  * all, stays taken until the kernel clears it. With all slots taken so, further work answers EIO.
- * A child that becomes a caller, and so may hang, first takes a file table of its own and closes the listener in it: else that would outlive
- * us and our supervisor, and trapped calls would hang. What it needs of the listener, and of our table, it asks us for (eci_ask).
+ * A child that becomes a caller, or takes a descriptor of one's, and so may hang, first takes a file table of its own without the listener:
+ * else that would outlive us and our supervisor, and trapped calls would hang. What it needs of the listener, and of our table, it asks us
+ * for (eci_ask).
  */
 #include <linux/capability.h>
 #include <linux/futex.h>
@@ -98,7 +99,7 @@ static void end(struct slot *slot)
 	wait_set(&slot->done, KILLED_MS);
 }
 
-/* In a child that has become `caller`: 0 if the notification stands, or the number that the descriptor `fd` of the child gets in the
+/* In a child with a file table of its own: 0 if the notification stands, or the number that the descriptor `fd` of the child gets in the
  * mounter's table. -errno. */
 int eci_ask(const struct caller *caller, int fd)
 {
@@ -219,6 +220,12 @@ void eci_forget(struct caller *caller)
 		eci_close(&caller->ns[i]);
 }
 
+/* In a child: a file table of its own, a copy of the mounter's but for the listener and the supervisor's socket, whose numbers stay taken. */
+int eci_own_table(const struct caller *caller)
+{
+	return unshare(CLONE_FILES) < 0 || dup3(eci.proc, caller->notify, O_CLOEXEC) < 0 || dup3(eci.proc, eci.socket, O_CLOEXEC) < 0 ? -errno : 0;
+}
+
 /* In a child: the caller's ids, mount namespace, root, cwd, user namespace and effective capabilities, in the one order in which each
  * step is still allowed. What follows has the caller's authority, no more. */
 int eci_become(const struct caller *caller)
@@ -227,10 +234,8 @@ int eci_become(const struct caller *caller)
 	struct __user_cap_data_struct caps[2] = { { .effective = (uint32_t)caller->caps, .permitted = (uint32_t)caller->caps },
 						  { .effective = (uint32_t)(caller->caps >> 32), .permitted = (uint32_t)(caller->caps >> 32) } };
 
-	if (unshare(CLONE_FILES) < 0 || close(caller->notify) < 0 || close(eci.socket) < 0)
-		return -errno;
 	/* The files below /proc/sys/net are those of who looks. Before the rest: the caller needs no right to join where it is. */
-	if (setns(caller->ns[NS_NET], CLONE_NEWNET) < 0)
+	if (eci_own_table(caller) < 0 || setns(caller->ns[NS_NET], CLONE_NEWNET) < 0)
 		return -errno;
 	/* The host's numbers, so before the user namespace; SECBIT_NO_SETUID_FIXUP keeps our capabilities until then. */
 	if (syscall(SYS_setgroups, caller->ngroups, caller->groups) < 0 ||

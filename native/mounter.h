@@ -171,7 +171,7 @@ struct action {
 	size_t count;
 	int tree;		/* detached, or why there is none */
 	int out;		/* what the caller is given */
-	int context;		/* its own, of fsmount(2); a file that options name */
+	int context;		/* its own, of fsmount(2) */
 	unsigned int networks;	/* how many others the walk has been tried from */
 	int resolved;		/* records of OP_RESOLVE */
 	bool attached, not_tree, given;
@@ -190,6 +190,7 @@ int eci_open_namespaces(int proc, int *ns, unsigned int which);
 int eci_numbers(const char *status, const char *key, uint32_t *to, int room);
 int eci_look(struct caller *caller, unsigned int which);
 void eci_forget(struct caller *caller);
+int eci_own_table(const struct caller *caller);
 int eci_become(const struct caller *caller);
 
 /* tree.c: superblocks, the stage, locks */

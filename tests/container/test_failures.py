@@ -3,6 +3,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -97,37 +98,51 @@ def stuck_child(mounter: int, numbers: tuple[str, ...] = NR_OPEN) -> bool:
     return False
 
 
-def test_b11_supervisor_and_mounter_killed_with_a_child_stuck_in_fuse(containers: Launch, playground: Path) -> None:
-    """The child outlives them, for as long as the container's server likes; it has no listener that would keep callers waiting."""
+@pytest.fixture
+def with_fuse(containers: Launch, playground: Path) -> Iterator[Container]:
+    """All capabilities, and /dev/fuse open to all."""
     fuse = playground / "fuse-of-b11"
     os.mknod(fuse, 0o20666, os.makedev(10, 229))
     fuse.chmod(0o666)
-    container = containers(privileged=True, mounts=(bind(fuse, "/dev/fuse"),)).up()
-    done = in_background(container, "attack fuse-hang /mnt /t")
-    mounter = mounter_of(container)
-    wait_until(lambda: stuck_child(mounter), "a child is stuck")
+    yield containers(privileged=True, mounts=(bind(fuse, "/dev/fuse"),)).up()
+    fuse.unlink()
+
+
+def kill_both(container: Container, mounter: int) -> None:
     for pid in (mounter, container.record().supervisor_pid):
         os.kill(pid, signal.SIGKILL)
+
+
+def test_b11_supervisor_and_mounter_killed_with_a_child_stuck_in_fuse(with_fuse: Container) -> None:
+    """The child outlives them, for as long as the container's server likes; it has no listener that would keep callers waiting."""
+    done = in_background(with_fuse, "attack fuse-hang /mnt /t")
+    mounter = mounter_of(with_fuse)
+    wait_until(lambda: stuck_child(mounter), "a child is stuck")
+    kill_both(with_fuse, mounter)
     wait_until(done.exists, "the calls have returned", AT_ONCE_S)
-    fuse.unlink()
-    assert output(container) == [
+    assert output(with_fuse) == [
         "mount below: ENOSYS", "in time: yes", "mount elsewhere: ENOSYS", "umount elsewhere: ENOSYS"]
 
 
-def test_b11_a_child_that_is_let_go_after_its_mounter_has_ended(containers: Launch, playground: Path) -> None:
+def test_b11_supervisor_and_mounter_killed_with_a_child_that_cannot_close(with_fuse: Container) -> None:
+    """The same of one that was given another file than it had looked at, while it is not yet the caller."""
+    done = in_background(with_fuse, "attack fuse-swap /mnt /t")
+    mounter = mounter_of(with_fuse)
+    wait_until(lambda: "withheld" in output(with_fuse), "a child is stuck", 30 * AT_ONCE_S)
+    kill_both(with_fuse, mounter)
+    wait_until(done.exists, "the calls have returned", AT_ONCE_S)
+    assert output(with_fuse) == [
+        "withheld", "fsmount: ENOSYS", "in time: yes", "mount elsewhere: ENOSYS", "umount elsewhere: ENOSYS"]
+
+
+def test_b11_a_child_that_is_let_go_after_its_mounter_has_ended(with_fuse: Container) -> None:
     """It was on its way to become the caller, when no signal tells a child that its parent died: it ends by itself."""
-    fuse = playground / "fuse-of-b11"
-    os.mknod(fuse, 0o20666, os.makedev(10, 229))
-    fuse.chmod(0o666)
-    container = containers(privileged=True, mounts=(bind(fuse, "/dev/fuse"),)).up()
-    in_background(container, "attack fuse-cwd /mnt /t")
-    mounter = mounter_of(container)
+    in_background(with_fuse, "attack fuse-cwd /mnt /t")
+    mounter = mounter_of(with_fuse)
     wait_until(lambda: stuck_child(mounter, NR_FCHDIR), "a child is stuck")
     children = [int(pid) for pid in Path(f"/proc/{mounter}/task/{mounter}/children").read_text().split()]
-    for pid in (mounter, container.record().supervisor_pid):
-        os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: output(container) == ["mount below: ENOSYS", "in time: yes"], "the calls have returned", AT_ONCE_S)
-    fuse.unlink()
+    kill_both(with_fuse, mounter)
+    wait_until(lambda: output(with_fuse) == ["mount below: ENOSYS", "in time: yes"], "the calls have returned", AT_ONCE_S)
     for pid in children:
         wait_gone(pid, 3 * AT_ONCE_S)
 

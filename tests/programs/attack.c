@@ -412,6 +412,7 @@ static int handles(char **w)
 /* ---- E10: FUSE servers of the container's own that never answer one kind of request ---- */
 
 static _Atomic uint32_t unanswered;
+static _Atomic int ours_are_answered;	/* those of this pid namespace */
 static _Atomic uint64_t withheld;	/* the last such request */
 static int fuse = -1;
 
@@ -434,9 +435,10 @@ static void *serve_fuse(void *unused)
 			} body;
 		} out = { .header = { .unique = in->unique, .len = sizeof(out.header) } };
 
-		if (in->opcode == unanswered || in->opcode == FUSE_FORGET || in->opcode == FUSE_INTERRUPT) {
-			if (in->opcode == unanswered)
-				withheld = in->unique;
+		if (in->opcode == FUSE_FORGET || in->opcode == FUSE_INTERRUPT)
+			continue;
+		if (in->opcode == unanswered && !(in->pid && ours_are_answered)) {
+			withheld = in->unique;
 			continue;
 		} else if (in->opcode == FUSE_INIT) {
 			out.body.init = (struct fuse_init_out){ .major = 7, .minor = 31, .max_write = 4096 };
@@ -447,7 +449,7 @@ static void *serve_fuse(void *unused)
 		} else if (in->opcode == FUSE_LOOKUP) {
 			out.body.entry = (struct fuse_entry_out){ .nodeid = 2, .attr_valid = 100, .entry_valid = 100, .attr = file };
 			out.header.len += sizeof(out.body.entry);
-		} else if (in->opcode == FUSE_ACCESS) {
+		} else if (in->opcode == FUSE_ACCESS || in->opcode == FUSE_FLUSH) {
 			;
 		} else if (in->opcode == FUSE_OPEN) {
 			out.header.len += sizeof(out.body.open);
@@ -532,6 +534,55 @@ static int fuse_flush(char **w)
 	return mounts_elsewhere(w[1], start);
 }
 
+static int number, swapped[2];
+
+static void *swap(void *unused)
+{
+	(void)unused;
+	for (int i = 0; !over; i++)
+		dup2(swapped[i % 2], number);
+	return NULL;
+}
+
+/* Until one fails by anything but EINVAL. Without /dev/fuse: who is its own server could not end, because to end is to close. */
+static void fsmounts(const char *file, const char *other)
+{
+	double start = now();
+	pthread_t thread;
+
+	close(fuse);
+	swapped[0] = (int)syscall(SYS_FSOPEN, "tmpfs", 0);
+	swapped[1] = open(file, O_RDONLY);
+	number = dup(swapped[0]);
+	pthread_create(&thread, NULL, swap, NULL);
+	while (syscall(SYS_FSMOUNT, number, 0, 0) < 0 && errno == EINVAL && now() - start < 60)
+		;
+	printf("fsmount: %s\n", said(-1));
+	over = 1;
+	pthread_join(thread, NULL);
+	mounts_elsewhere(other, now());
+}
+
+/* fuse-swap TARGET OTHER: fsmounts of a context that is swapped for a file, whose server lets nobody from outside close it. */
+static int fuse_swap(char **w)
+{
+	char file[256];
+	pid_t pid;
+
+	snprintf(file, sizeof(file), "%s/file", w[0]);
+	ours_are_answered = 1;
+	if (!mounted_fuse(w[0], FUSE_FLUSH))
+		return 1;
+	pid = fork();
+	if (pid == 0)
+		fsmounts(file, w[1]);
+	while (!withheld && waitpid(pid, NULL, WNOHANG) == 0)
+		usleep(1000);
+	printf("withheld\n");
+	fflush(stdout);
+	return waitpid(pid, NULL, 0) < 0;
+}
+
 static const struct {
 	const char *name;
 	int words;
@@ -540,7 +591,7 @@ static const struct {
 	{ "flip-target", 3, flip_target }, { "flip-type", 2, flip_type }, { "flip-denied", 2, flip_denied }, { "flip-place", 4, flip_place },
 	{ "flip-into", 6, flip_into_source },
 	{ "flip-cwd", 3, flip_cwd }, { "abis", 2, abis },
-	{ "fuse-hang", 2, fuse_hang }, { "fuse-flush", 2, fuse_flush }, { "fuse-cwd", 2, fuse_cwd },
+	{ "fuse-hang", 2, fuse_hang }, { "fuse-flush", 2, fuse_flush }, { "fuse-cwd", 2, fuse_cwd }, { "fuse-swap", 2, fuse_swap },
 	{ "locked", 2, locked }, { "handles", 0, handles },
 };
 
