@@ -5,7 +5,7 @@ That happens where the runtime cannot set WAIT_KILLABLE_RECV (Debian 12's cannot
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import trio
 
@@ -18,7 +18,7 @@ KEPT_LIMIT = 256
 
 @dataclass(frozen=True, slots=True)
 class Repeat:
-    """What a call that a signal took away has in common with the same call when it comes again, under another id."""
+    """What a call that a signal took away has in common with the same call when it comes again, under another id: a higher one."""
 
     listener: int
     tid: int
@@ -27,6 +27,7 @@ class Repeat:
     nr: int
     args: tuple[int, ...]
     ip: int
+    id: int = field(compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Kept:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._until: dict[Repeat, tuple[float, Result]] = {}
+        self._until: dict[Repeat, tuple[float, int, Result]] = {}
         self._under_way: dict[tuple[int, int], trio.Event] = {}  # by listener and thread
 
     @asynccontextmanager
@@ -66,17 +67,20 @@ class Kept:
         now = self._clock()
         self._until = {key: value for key, value in self._until.items() if value[0] > now}
         if len(self._until) < KEPT_LIMIT:
-            self._until[repeat] = now + KEPT_S, result
+            self._until[repeat] = now + KEPT_S, repeat.id, result
 
     def take(self, notify_fd: int, call: Call, repeat: Repeat | None) -> Result | None:
         """What is known if this is the thread's last call again; said once. What it was interrupted in before, and is not this, it will
-        not make again (it saw EINTR)."""
-        until, result = self._until.get(repeat, (0.0, None)) if repeat else (0.0, None)
-        self._until = {key: value for key, value in self._until.items() if (key.listener, key.tid) != (notify_fd, call.tid)}
+        not make again (it saw EINTR). An older call than what is known of is dead: those that have to wait come in any order."""
+        known = {key: value for key, value in self._until.items() if (key.listener, key.tid) == (notify_fd, call.tid)}
+        if any(number > call.id for _, number, _ in known.values()):
+            return None
+        self._until = {key: value for key, value in self._until.items() if key not in known}
+        until, _, result = known.get(repeat, (0.0, 0, None)) if repeat else (0.0, 0, None)
         return result if until > self._clock() else None
 
 
 def repeat_of(notify_fd: int, call: Call) -> Repeat | None:
     """None if the thread is gone: nothing of it will come again."""
     start = start_time(call.tid)
-    return None if start is None else Repeat(notify_fd, call.tid, start, call.arch, call.nr, call.args, call.ip)
+    return None if start is None else Repeat(notify_fd, call.tid, start, call.arch, call.nr, call.args, call.ip, call.id)

@@ -206,7 +206,7 @@ def test_a_result_is_kept_for_a_second_and_said_once() -> None:
     now = 100.0
     kept = Kept(lambda: now)
     calls = [replace(call("umount2.tree", UMOUNT), tid=tid) for tid in range(3)]
-    repeats = [Repeat(9, tid, 1, 2, 3, (), 4) for tid in range(3)]
+    repeats = [Repeat(9, tid, 1, 2, 3, (), 4, 1) for tid in range(3)]
     for repeat in repeats[:2]:
         kept.keep(repeat, Result(7))
     assert [kept.take(9, calls[tid], repeats[tid]) for tid in (0, 0, 2)] == [Result(7), None, None]
@@ -237,6 +237,15 @@ def test_a_mount_that_comes_again_twice_still_knows(scene: Callable[..., Scene],
     for number in (1, 2, 3):
         seen.judge(call("mount.new_tree", PROC, number))
     assert [caller.made for _, caller in seen.mounts.done] == [0, 5, 5]
+
+
+def test_an_older_call_that_waited_longer_takes_nothing_away(scene: Callable[..., Scene]) -> None:
+    """The thread has moved on since: it is dead."""
+    seen = scene(MADE, Outcome(ENOENT, undone=True), MADE)
+    older = replace(call("mount.new_tree", PROC, 1), args=(7, 7, 7, 0, 0, 0))
+    for each in (call("mount.new_tree", PROC, 2), older, call("mount.new_tree", PROC, 3)):
+        seen.judge(each)
+    assert [caller.made for _, caller in seen.mounts.done] == [0, 0, 5]
 
 
 def test_a_mount_of_the_serving_thread_is_known_too(scene: Callable[..., Scene]) -> None:
