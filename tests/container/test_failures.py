@@ -109,7 +109,8 @@ def with_fuse(containers: Launch, playground: Path) -> Iterator[Container]:
 
 
 def kill_both(container: Container, mounter: int) -> None:
-    for pid in (mounter, container.record().supervisor_pid):
+    """The supervisor first: it would answer for a mounter that has ended."""
+    for pid in (container.record().supervisor_pid, mounter):
         os.kill(pid, signal.SIGKILL)
 
 

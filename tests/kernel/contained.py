@@ -33,8 +33,10 @@ from eci_supervisor.seccomp.lane import Lanes
 from eci_supervisor.seccomp.ring import Done, EventRing, RawEvent
 from eci_supervisor.seccomp.serve import ServingThread
 from tests.support import filtered
+from tests.support.waiting import DEADLINE_S
 
 FIRST_ID: Final = 100000
+ANSWER_S: Final = 2 * DEADLINE_S
 ROOT: Final = "/mnt"  # where the container's root lies before it pivots, in its own mount namespace
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE, MS_SLAVE = 0x1, 0x20, 0x1000, 0x4000, 1 << 18, 1 << 19
 MNT_DETACH, PR_SET_DUMPABLE = 2, 4
@@ -143,7 +145,7 @@ class Contained:
         os.chown("dev/fuse", FIRST_ID, FIRST_ID, dir_fd=root)
         ours, theirs = socket.socketpair()
         self._socket = ours
-        ours.settimeout(20)
+        ours.settimeout(ANSWER_S)
         self._outer = os.fork()
         if self._outer == 0:
             signal.setitimer(signal.ITIMER_REAL, 0)
@@ -166,7 +168,7 @@ class Contained:
         """`function` must be importable: it is named to the process, which was forked before. It waits for `go`, and then has the calls
         `notified` trapped."""
         ours, theirs = socket.socketpair()
-        ours.settimeout(20)
+        ours.settimeout(ANSWER_S)
         send_with_fds(self._socket, pickle.dumps((function, args, notified)), [theirs.fileno()])
         theirs.close()
         text, fds, _ = receive_with_fds(ours, 16, 1)

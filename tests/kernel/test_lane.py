@@ -28,6 +28,7 @@ from tests.kernel.contained import (
 from tests.kernel.mounting import name
 from tests.kernel.test_mounter import run
 from tests.support import filtered
+from tests.support.waiting import DEADLINE_S, SLOWNESS
 
 pytestmark = pytest.mark.requires("root", "seccomp_notify")
 MS_NOSUID, MS_RDONLY = 2, 1
@@ -132,11 +133,11 @@ def test_the_same_call_again() -> None:
 
 
 def interrupted(source: bytes, fstype: bytes | None, flags: int) -> tuple[int, int, int]:
-    """Mounts under SIGALRM every 100 µs, without a pause: how many left one mount, how many another number, in at most ten seconds."""
+    """Mounts under SIGALRM every 100 µs, without a pause: how many left one mount, how many another number, until DEADLINE_S."""
     signal.signal(signal.SIGALRM, lambda *_: None)
     signal.siginterrupt(signal.SIGALRM, False)
     right = wrong = failed = 0
-    end = time.monotonic() + 10
+    end = time.monotonic() + DEADLINE_S
     signal.setitimer(signal.ITIMER_REAL, 1e-4, 1e-4)
     while right < 100 and time.monotonic() < end:
         if filtered.LIBC.mount(source, b"/a", fstype, flags, None):
@@ -176,4 +177,4 @@ def again_interrupted(options: bytes | None, period_s: float) -> list[int]:
 @pytest.mark.parametrize(("options", "period_s"), [(None, 1e-4), (b"hidepid=2", 2e-3)], ids=["lane", "mounter"])
 def test_the_answer_to_a_repeated_call_is_taken_away(options: bytes | None, period_s: float) -> None:
     """What the thread made before is not forgotten: the call may come a third time."""
-    assert once(partial(again_interrupted, options, period_s))[0] == [1] * 100
+    assert once(partial(again_interrupted, options, period_s * SLOWNESS))[0] == [1] * 100
