@@ -150,7 +150,7 @@ NOT_THEIRS = "the container's mounts", "mounts of above"
 
 
 @pytest.mark.parametrize(("calls", "roots", "others", "not_theirs"), [
-    (NO_RULES, "ccCcCCCccccccccccC", "ccCcCCCccccccccccC", "Cc"), (TARGETS, "MMEMEEEEMMMMcMMMcE", "EEEEEEEEEEEEcEEEcE", "EE"),
+    (NO_RULES, "ccCcCCcccccccccccC", "ccCcCCcccccccccccC", "Cc"), (TARGETS, "MMEMEEEEMMMMcMMMcE", "EEEEEEEEEEEEcEEEcE", "EE"),
     (SOURCES, "MMEMEEEEMEMMcMEMcE", "EEEEEEEEEEEEcEEEcE", "EE"),
 ], ids=["no rule", "targets", "sources"])
 def test_binds(calls: CallRules, roots: str, others: str, not_theirs: str) -> None:
