@@ -1,15 +1,16 @@
 """eci-supervisor: the composition root. What one container's supervisor consists of, in which order it starts, and how it ends.
 
-Order: the sockets, for a new container's runtime may start meanwhile; a private mount namespace, for a mount there is gone with us even
-after SIGKILL; the FUSE mount in it; the mounter, which keeps the nodes; then `ready`. It ends when the container's init does, when create
-is gone without having made one, on `stop` or SIGTERM. Everything is a task of one nursery: whichever fails ends them all, and the kernel
-answers ENOSYS and ENOTCONN from then on.
+Order: the sockets, for a new container's runtime may start meanwhile; our cgroup; a private mount namespace, for a mount there is gone
+with us even after SIGKILL; the FUSE mount in it; the mounter, which keeps the nodes; then `ready`. It ends when the container's init does,
+when create is gone without having made one, on `stop` or SIGTERM. Everything is a task of one nursery: whichever fails ends them all, and
+the kernel answers ENOSYS and ENOTCONN from then on.
 """
 import logging
 import os
 import signal
 import socket
 import traceback
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import replace
 from functools import partial
@@ -42,16 +43,17 @@ from eci_supervisor.seccomp.ring import EventRing
 from eci_supervisor.seccomp.usual import Mounting, may
 
 PR_SET_NAME = 15
+Sockets = tuple[socket.socket, socket.socket]
 
 
 class CannotSupervise(RuntimeError):  # what happened, in one sentence
     """Why there is no supervisor."""
 
 
-def main(state_dir: StateDir, key: str, spawned: socket.socket, pages: SharedPages | None = None) -> None:
+def main(state_dir: StateDir, key: str, spawned: socket.socket, settle: Callable[[], None], pages: SharedPages | None = None) -> None:
     """Supervises the container `key`; returns when it has ended. `spawned` gets ready or the reason, and is held until the end.
 
-    `pages`: what we share with the process that we are forked from.
+    settle: moves us to our cgroup, and takes its time; `pages`: what we share with the process that we are forked from.
     """
     native.lib.prctl(PR_SET_NAME, native.ffi.new("char[]", b"eci-supervisor"))
     directory = state_dir.container(key)
@@ -63,12 +65,14 @@ def main(state_dir: StateDir, key: str, spawned: socket.socket, pages: SharedPag
             _say(spawned, Ready(lock))
             return
         state = _take_over(directory)
+        early = _early(state, directory, spawned)
     except (OSError, StateError, CannotSupervise) as error:
         _say(spawned, Failed(f"supervisor: {error}"))
         return
     logging.getLogger().addHandler(LogHandler(log))
     try:
-        trio.run(partial(supervise, state_dir, state, spawned, log, pages))
+        settle()  # before anything is started, which is born there then
+        trio.run(partial(supervise, state_dir, state, spawned, log, early, pages))
     except BaseException as error:  # noqa: BLE001 # the boundary of the process: whatever it was, create and the log are told
         log.failure("".join(traceback.format_exception(error)))
         _say(spawned, Failed(f"supervisor: {ends.sentence(error)}"))
@@ -94,14 +98,25 @@ def _say(spawned: socket.socket, answer: protocol.Answer) -> None:
         return
 
 
-async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.socket, log: Log, pages: SharedPages | None) -> None:
+def _early(state: ContainerState, directory: ContainerDir, spawned: socket.socket) -> Sockets | None:
+    """Those of a new container. The real runtime may start now, its hook's call waits there. But where a container runs, a socket means:
+    somebody serves.
+    """
+    if state.init_pid:
+        return None
+    sockets = _listen(directory)
+    _say(spawned, Listening())
+    return sockets
+
+
+async def supervise(
+    state_dir: StateDir, state: ContainerState, spawned: socket.socket, log: Log, early: Sockets | None, pages: SharedPages | None,
+) -> None:
     """Supervises until the end. Raises whatever a task of ours could not deal with."""
     directory = state_dir.container(state.key)
     with ExitStack() as stack:
-        # The real runtime may start now, its hook's call waits in the socket. But where a container runs, a socket means: somebody serves.
-        early = None if state.init_pid else _listeners(stack, directory)
         if early:
-            _say(spawned, Listening())
+            _keep(stack, directory, early)
         audit = AuditFile(state.audit_dir)
         stack.callback(audit.close)
         ring = stack.enter_context(closing(EventRing()))
@@ -125,9 +140,9 @@ async def supervise(state_dir: StateDir, state: ContainerState, spawned: socket.
             container = Container(directory, state, Parts(mounter, nodes.sampler, journal, Leases(state_dir), nodes.sysctls, live))
             if state.init_pid:
                 await container.resume()
-            notify, control = early or _listeners(stack, directory)
-            nursery.start_soon(vetting.run, notify)
-            nursery.start_soon(ControlServer(container).run, control)
+            notify, control = early or _keep(stack, directory, _listen(directory))
+            nursery.start_soon(vetting.run, trio.socket.from_stdlib_socket(notify))
+            nursery.start_soon(ControlServer(container).run, trio.socket.from_stdlib_socket(control))
             _start_relay(nursery, stack, state_dir, state, audit)
             nursery.start_soon(journal.audit_calls)
             nursery.start_soon(tell_sysinfo, machine, nodes.sampler)
@@ -153,14 +168,14 @@ def _start_relay(nursery: trio.Nursery, stack: ExitStack, state_dir: StateDir, s
     nursery.start_soon(docker.run, listener)
 
 
-def _listeners(stack: ExitStack, directory: ContainerDir) -> tuple[trio.socket.SocketType, trio.socket.SocketType]:
-    """notify.sock and control.sock."""
-    return _listener(stack, directory.notify_socket), _listener(stack, directory.control_socket)
+def _listen(directory: ContainerDir) -> Sockets:
+    """notify.sock and control.sock, which root alone can reach."""
+    return listen_unix(directory.notify_socket), listen_unix(directory.control_socket)
 
 
-def _listener(stack: ExitStack, path: str) -> trio.socket.SocketType:
-    """A socket that root alone can reach, gone with us."""
-    listener = trio.socket.from_stdlib_socket(listen_unix(path))
-    stack.callback(os.unlink, path)
-    stack.callback(listener.close)
-    return listener
+def _keep(stack: ExitStack, directory: ContainerDir, sockets: Sockets) -> Sockets:
+    """As long as we are there."""
+    for one, path in zip(sockets, (directory.notify_socket, directory.control_socket), strict=True):
+        stack.callback(os.unlink, path)
+        stack.callback(one.close)
+    return sockets

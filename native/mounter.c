@@ -13,7 +13,7 @@
 
 #include "mounter.h"
 
-enum { PACKET_MAX = 128 * 1024, IDLE_MS = 10, PUT_OFF = 8 /* requests */ };
+enum { PACKET_MAX = 128 * 1024, IDLE_MS = 10, NEW_MS = 50, PUT_OFF = 8 /* requests */ };
 enum { PLAIN = MS_NOSUID | MS_NODEV | MS_NOEXEC };	/* the numbers of MOUNT_ATTR_* */
 
 struct mounter eci = { .init = -1 };
@@ -187,6 +187,7 @@ static int carry_out(struct packet *packet, struct reply *reply)
 		for (uint32_t i = 1; i < request->count; i++)
 			if (packet->what[i] == LATE_SYSCTL ? !inner_path(strings[i][0]) : packet->what[i] != LATE_BIND || *strings[i][1] != '/')
 				return -EBADMSG;
+		eci.is_new = true;
 		return eci_attach_first(packet->what, strings, request->count, reply);
 	case REQUEST_PROVE:
 		return eci_prove(reply);
@@ -267,15 +268,15 @@ static int offer(int lane, enum eci_spare what)
 	return sent;
 }
 
-/* What the next caller would have to wait for is done when nobody waits, or when there is always somebody. A byte in a lane: one of what is
- * there was taken. */
+/* What the next caller would have to wait for is done when nobody waits, or when there is always somebody; of a new
+ * container, when its runtime has done. A byte in a lane: one of what is there was taken. */
 static int serve(int socket, const int *lanes)
 {
 	struct pollfd fds[] = { { .fd = lanes[0], .events = POLLIN }, { .fd = lanes[1], .events = POLLIN }, { .fd = socket, .events = POLLIN } };
 	int there[ECI_SPARES] = { 0 }, put_off = 0;
 	bool due = true;
 
-	while (poll(fds, 3, due && eci.init >= 0 ? IDLE_MS : -1) >= 0) {
+	while (poll(fds, 3, due && eci.init >= 0 ? eci.is_new ? NEW_MS : IDLE_MS : -1) >= 0) {
 		for (int i = 0; i < ECI_SPARES; i++) {
 			char taken;
 			ssize_t n = fds[i].revents ? recv(lanes[i], &taken, 1, MSG_DONTWAIT) : 0;
@@ -291,7 +292,7 @@ static int serve(int socket, const int *lanes)
 		if (due && eci.init >= 0 && put_off >= PUT_OFF) {
 			for (enum eci_spare i = 0; i < ECI_SPARES; i++)
 				there[i] += there[i] <= BATCH / 2 ? offer(lanes[i], i) : 0;
-			due = false;
+			due = eci.is_new = false;
 			put_off = 0;
 		}
 		eci_clear_stage();

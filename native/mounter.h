@@ -98,8 +98,7 @@ enum operation { OP_MOUNT_TREE = 1, OP_REMOUNT_BIND, OP_REMOUNT_SUPERBLOCK, OP_U
 enum late { LATE_SYSCTL = 1, LATE_BIND };
 /* Where OP_RESOLVE puts the mount table, and what the records 1, 2 ... lead to, until the next request but the one for the same call. */
 enum { HELD = 512, HELD_LAST = HELD + 399, FOLLOW = 1, OF_CALLER = 2 /* times a descriptor of its, from 1 on */ };
-enum { REPLY_NOT_TREE = 1, REPLY_UNDONE = 2 };
-enum { COPIED = UINT16_MAX };
+enum { REPLY_NOT_TREE = 1, REPLY_UNDONE = 2, COPIED = UINT16_MAX };
 
 struct request {
 	uint32_t kind, tree;
@@ -144,6 +143,7 @@ extern struct mounter {
 	uint64_t nodes_dev, tunables_dev, masks_dev;
 	bool has_pidns;				/* procfs takes pidns= */
 	bool wants_tmpfs;			/* the container's admin has rules for mounts */
+	bool is_new;				/* the container: its runtime goes on in a moment */
 	struct spare spare;
 } eci;
 

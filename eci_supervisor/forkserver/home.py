@@ -65,13 +65,13 @@ class Home:
             self._make(f"{one.mountpoint}/{NAME}/{SERVER}")
             self._write(f"{one.mountpoint}/{NAME}/{SERVER}/cgroup.procs", b"%d" % pid)
 
-    def put(self, key: str, pid: int) -> None:
-        """Makes the cgroup of a supervisor and moves it there."""
+    def put(self, key: str) -> None:
+        """Makes the cgroup of a supervisor, who calls this, and moves it there. The kernel waits for a grace period of RCU."""
         for directory, one in self._of(key):
             self._make(directory)
             for name, value in self._limits(one):
                 self._write(f"{directory}/{name}", value)
-            self._write(f"{directory}/cgroup.procs", b"%d" % pid)
+            self._write(f"{directory}/cgroup.procs", b"0")
 
     def remove(self, key: str) -> bool:
         """Removes the cgroup of a supervisor that is gone; False: a process of it, its mounter say, is still on its way out."""

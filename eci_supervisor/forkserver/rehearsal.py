@@ -23,7 +23,7 @@ from eci_supervisor.seccomp import serve
 ROUNDS = 2  # the second sees the caches that the first has filled; further ones change little
 THREAD_PATIENCE_S, THREAD_STEP_S = 1.0, 0.001
 NAME = "rehearsal"
-Supervise = Callable[[StateDir, str, socket.socket], None]
+Supervise = Callable[[StateDir, str, socket.socket, Callable[[], None]], None]
 
 
 def rehearse(state_dir: StateDir, supervise: Supervise) -> None:
@@ -55,7 +55,7 @@ def _round(place: StateDir, supervise: Supervise) -> None:
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with ours, theirs:
         ours.shutdown(socket.SHUT_WR)  # create is gone: a supervisor that has become ready ends
-        supervise(place, key, theirs)
+        supervise(place, key, theirs, lambda: None)
         answer = protocol.parse_answer(ours.recv(protocol.MAX_PACKET_BYTES, socket.MSG_DONTWAIT))
     if isinstance(answer, protocol.Failed):
         raise OSError(answer.sentence)

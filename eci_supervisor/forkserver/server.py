@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NoReturn
 
 from eci_supervisor import VERSION
@@ -30,9 +31,11 @@ MAX_PENDING = 64  # connections that have not asked yet; the oldest gives way
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What forked processes do. supervise: (state directory, key, connection); create: (connection, REAL and FRONT of a call, its fds)."""
+    """What forked processes do. supervise: (state directory, key, connection, what has it put into its cgroup); create: (connection,
+    REAL and FRONT of a call, its fds).
+    """
 
-    supervise: Callable[[StateDir, str, socket.socket], None]
+    supervise: Callable[[StateDir, str, socket.socket, Callable[[], None]], None]
     create: Callable[[socket.socket, str, str, Sequence[OwnedFd]], None]
 
 
@@ -142,11 +145,6 @@ class ForkServer:
             return
         self._carry_out(request, connection, fds)
 
-    def _supervise(self, key: str, connection: socket.socket) -> None:
-        """In the child: its own cgroup first, so that its mounter and whatever else it starts are born there."""
-        self._home.put(key, os.getpid())
-        self._work.supervise(self._state_dir, key, connection)
-
     def _carry_out(self, request: Request, connection: socket.socket, fds: list[OwnedFd]) -> None:
         match request:
             case _ if request.version != VERSION:
@@ -154,7 +152,8 @@ class ForkServer:
             case Ping():
                 answer(connection, Done(os.getpid()))  # stays open: the request proper follows
             case Spawn(key):
-                if self._fork(self._forget(connection), key, lambda open_: self._supervise(key, open_)):
+                put = partial(self._home.put, key)
+                if self._fork(self._forget(connection), key, lambda open_: self._work.supervise(self._state_dir, key, open_, put)):
                     self._lingering.pop(key, None)
             case Reclaim(root, container_id):
                 self.freshness.forget(container_key(root, container_id))

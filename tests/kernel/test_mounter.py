@@ -53,6 +53,8 @@ async def contained(*options: str, proc: TreePlan = mounting.PROC) -> AsyncItera
             await mounter.attach_first(ROOT.encode(), [LateBind(f"{ROOT}/ro", "/run/late")], sysctls)
             container.pivot()
             await mounter.prove()
+            if "lane" in options:
+                await trio.lowlevel.wait_readable(mounter.lanes[0])
             yield mounter, container
 
 

@@ -11,7 +11,7 @@ PYTHON = sorted(path for part in ("eci_supervisor", "native", "tests", "bench", 
 C = sorted((REPOSITORY / "native").glob("*.[ch]"))
 MOST_LINES = 400
 MOST_FUNCTION_LINES = 60
-MOST_NATIVE_LINES = 3505
+MOST_NATIVE_LINES = 3510
 
 
 def lines(path: Path) -> list[str]:
