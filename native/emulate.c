@@ -133,7 +133,8 @@ static int resolve(void *opaque)
 	return ret;
 }
 
-/* The recursive copy of what is held as number `flags`, to be held instead of it: a rule looks again once it is made. */
+/* The recursive copy of what is held as number `flags`, to be held instead of it: a rule looks again once it is made. Cannot hurt the host:
+ * it is made as the caller, and what is not attached nobody sees. */
 static int copy(void *opaque)
 {
 	struct action *action = opaque;

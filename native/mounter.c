@@ -268,8 +268,8 @@ static int offer(int lane, enum eci_spare what)
 	return sent;
 }
 
-/* What the next caller would have to wait for is done when nobody waits, or when there is always somebody; of a new
- * container, when its runtime has done. A byte in a lane: one of what is there was taken. */
+/* What the next caller would have to wait for is done when nobody waits, or when there is always somebody; of a new container, when its
+ * runtime has done. A byte in a lane: one of what is there was taken. */
 static int serve(int socket, const int *lanes)
 {
 	struct pollfd fds[] = { { .fd = lanes[0], .events = POLLIN }, { .fd = lanes[1], .events = POLLIN }, { .fd = socket, .events = POLLIN } };

@@ -98,7 +98,8 @@ enum operation { OP_MOUNT_TREE = 1, OP_REMOUNT_BIND, OP_REMOUNT_SUPERBLOCK, OP_U
 enum late { LATE_SYSCTL = 1, LATE_BIND };
 /* Where OP_RESOLVE puts the mount table, and what the records 1, 2 ... lead to, until the next request but the one for the same call. */
 enum { HELD = 512, HELD_LAST = HELD + 399, FOLLOW = 1, OF_CALLER = 2 /* times a descriptor of its, from 1 on */ };
-enum { REPLY_NOT_TREE = 1, REPLY_UNDONE = 2, COPIED = UINT16_MAX };
+enum { COPIED = UINT16_MAX };	/* says `clear`, of what is held: it is the copy */
+enum { REPLY_NOT_TREE = 1, REPLY_UNDONE = 2 };
 
 struct request {
 	uint32_t kind, tree;
@@ -107,8 +108,7 @@ struct request {
 	int32_t fd;			/* of the caller: a context, or the directory of a path; below 0: none */
 	uint32_t held;			/* paths are numbers of what is held, nothing is handed back; above 1: 1 + errno, the answer */
 	uint64_t set, clear, propagation;	/* struct mount_attr; fsmount(2) has a set; of a mount it is what the same call made before, and
-					 * clear that a copy is of one mount alone; above 1: 1 + errno, where the kernel says EINVAL;
-					 * COPIED: what is held is the copy */
+					 * clear that a copy is of one mount alone; above 1: 1 + errno, where the kernel says EINVAL */
 };
 
 struct reply {

@@ -147,6 +147,8 @@ class Mounter:
         judged = await judge(tuple(self._held(len(verdict.names) + 1)))
         if judged.places:
             with judged.places as places:
+                if not await trio.to_thread.run_sync(places.are_as_before):
+                    return reply, judged
                 reply = await self._ask(wire.copy_request(verdict.sources[0], caller), caller.notify_fd)
                 if not reply.not_tree or reply.error or not await trio.to_thread.run_sync(places.are_as_before):
                     return reply, judged

@@ -29,7 +29,7 @@ THREADS = trio.CapacityLimiter(4)  # one that hangs in a file system of the cont
 class Judgement:
     """errno: 0 if nothing is against it; alone: what is copied is copied without the mounts below it, because there are none; or because
     a rule is against these: below is the errno then where the kernel copies it with them or not at all; places: what is copied with them
-    is copied first, and attached if these are as they were then. To be closed.
+    is copied first, if these are as they were, and attached if they still are. To be closed.
     """
 
     errno: int = 0
@@ -65,21 +65,18 @@ def _below(effect: Effect, source: OwnedFd, listed: Listed, found: Sequence[Owne
     of_one_mount = isinstance(effect, COPIES) and in_itself(effect) == effect  # unless the kernel refuses that
     refused = Judgement(alone=True, below=EPERM) if of_one_mount else Judgement(EPERM)
     with top(found[-1]) as namespace:
-        suspects = [line for line in table if _device(line) in listed.devices and _is_source(_status(line, namespace), listed)]
-        if any(line in along for line in suspects) or (
-                not _all_are_seen(suspects, listed, namespace) and _may_hide_one(table, number, namespace)):
+        looked = [(line, _status(line, namespace)) for line in table if _device(line) in listed.devices]
+        suspects = [(line, status) for line, status in looked if _is_source(status, listed)]
+        # In a mount namespace there is one of each volume that is a source, or none.
+        all_are_seen = sum(status is not None for _, status in suspects) >= listed.mounts
+        if any(line in along for line, _ in suspects) or (not all_are_seen and _may_hide_one(table, number, namespace)):
             return refused
-        beside = carriers(table, number, (line.id for line in suspects))
+        beside = carriers(table, number, (line.id for line, _ in suspects))
         if not beside or of_one_mount or isinstance(effect, Move):
             return refused if beside else Judgement()
         places = Places(found[0], source, before)
         places.watch(next(line for line in table if line.id == number), beside, namespace)
         return Judgement(places=places)
-
-
-def _all_are_seen(suspects: Sequence[MountEntry], listed: Listed, namespace: OwnedFd) -> bool:
-    """Whether every volume that is a source is there to be seen: in a mount namespace there is one of each, or none."""
-    return sum(_status(line, namespace) is not None for line in suspects) >= listed.mounts
 
 
 def _may_hide_one(table: Sequence[MountEntry], number: int, namespace: OwnedFd) -> bool:

@@ -12,15 +12,12 @@ from eci_supervisor.linux.ancestry import mount_number
 from eci_supervisor.linux.fds import OwnedFd
 from eci_supervisor.linux.inotify import Departures
 from eci_supervisor.linux.openat2 import RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, openat2
+from eci_supervisor.linux.syscall import shown
 from eci_supervisor.mounts.mountinfo import MountEntry
 
 PLACE = os.O_PATH | os.O_DIRECTORY
 BELOW = RESOLVE_NO_SYMLINKS | RESOLVE_BENEATH
 Told = tuple[bytes, bytes]  # a mount table, the path of a directory
-
-
-class MovedError(OSError):
-    """A mount is no longer where the table said."""
 
 
 def told(table: OwnedFd, directory: OwnedFd) -> Told:
@@ -40,17 +37,15 @@ class Places:
         self._before, self._departures = before, Departures()
 
     def watch(self, mount: MountEntry, mounted: Iterable[MountEntry], namespace: OwnedFd) -> None:
-        """From the root of `mount` downwards: where something leaves before it is watched, the table tells of another path then.
+        """From the root of `mount` downwards. What has left before it was watched, are_as_before tells, asked before the copy.
 
-        namespace: the root of the mount namespace. Raises OSError where they cannot be watched, MovedError.
+        namespace: the root of the mount namespace. Raises OSError where they cannot be watched.
         """
         with openat2(namespace.fileno(), mount.path.strip(b"/") or b".", PLACE, BELOW) as root:
             if mount_number(root) != mount.id:
-                raise MovedError("what is to be copied is hidden")
+                raise OSError(f"{shown(mount.path)}: hidden below another mount")
             for line in mounted:
                 self._watch_below(root, line.path.removeprefix(mount.path).strip(b"/").split(b"/"))
-        if not self.are_as_before():
-            raise MovedError("a mount has moved")
 
     def _watch_below(self, root: OwnedFd, names: list[bytes]) -> None:
         at = OwnedFd(os.dup(root.fileno()))
@@ -60,7 +55,7 @@ class Places:
         self._departures.add(at, names[-1])
 
     def are_as_before(self) -> bool:
-        """Ever since they are watched. The table first: a name that has moved there and back has been told of by then."""
+        """Since the last time it was asked. The table first: a name that has moved there and back has been told of by then."""
         return told(self._table, self._directory) == self._before and not self._departures.any()
 
     def __enter__(self) -> Self:

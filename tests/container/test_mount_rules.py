@@ -187,6 +187,15 @@ def test_78_a_volume_that_comes_to_lie_below_the_source_while_it_is_copied(below
     assert below_a_tmpfs.exec("attack", "flip-into", *words).ok().lines == ["copied, listed 0"]
 
 
+def test_78_mounts_that_come_and_go_elsewhere_are_nothing_against_a_copy(below_a_tmpfs: Container) -> None:
+    """It is looked at again, and again; no rule is against it."""
+    below_a_tmpfs.sh("mkdir -p /run/source/m /t/a /t/b; mount -t tmpfs m /run/source/m").ok()
+    below_a_tmpfs.sh("while mount -t tmpfs b /t/b; do umount /t/b; done >/dev/null 2>&1 &").ok()
+    said = probed(below_a_tmpfs, *("mount /run/source /t/a - bind+rec -", "umount /t/a detach") * 30)
+    assert "mount: OK" in said
+    assert "mount: EPERM" not in said
+
+
 def test_78_what_has_other_mounts_below_it_is_copied_with_them(below_a_tmpfs: Container) -> None:
     below_a_tmpfs.sh("mkdir -p /t/a /t/b/c /t/b/d").ok()
     lines = probed(
