@@ -12,6 +12,7 @@ REPLY: Final = Struct("=IiQ")  # length, -errno, unique
 INIT_IN: Final = Struct("=IIII")  # major, minor, readahead, flags; later kernels say more behind it
 # Major, minor, readahead, flags, background, congestion, most written, granularity of times, pages, map alignment, more flags.
 INIT_OUT: Final = Struct("=IIIIHHIIHHI28x")
+OPEN_IN: Final = Struct("=II")  # flags of open(2), flags of FUSE
 SETATTR_IN: Final = Struct("=I")  # what is to be set; values behind it
 READ_IN: Final = Struct("=QQIIQII")  # file handle, offset, size, flags, lock owner, open flags, padding
 WRITE_IN: Final = Struct("=QQIIQII")  # file handle, offset, size, flags, lock owner, open flags, padding
@@ -116,6 +117,13 @@ def entry(of: Attributes, name_life_s: int, life_s: int) -> bytes:
 
 def attributes_out(of: Attributes, life_s: int) -> bytes:
     return ATTRIBUTES_OUT.pack(life_s, 0, 0) + attributes(of)
+
+
+def opening(body: bytes) -> int:
+    """The flags that an OPEN has of open(2)."""
+    flags, _ = OPEN_IN.unpack_from(body)
+    assert isinstance(flags, int)
+    return flags
 
 
 def opened(handle: int) -> bytes:

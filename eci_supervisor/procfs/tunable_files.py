@@ -26,7 +26,7 @@ from eci_supervisor.procfs.stores import Stores
 FOREVER_S: Final = 86400  # names and directories do not change
 BATCH: Final = 16  # requests, before others of the loop get their turn
 DEVICE: Final = "/dev/fuse"
-SETTLED_NS: Final = 100_000_000  # after a store: what is in the page cache, and its size, are of one value
+SETTLED_NS: Final = 100_000_000  # without writers: what is in the page cache, and its size, are of one value
 
 
 class TunableFiles:
@@ -38,6 +38,8 @@ class TunableFiles:
         self._connection = OwnedFd(os.open(DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC))
         self._handles = itertools.count(1)
         self._shown: dict[int, bytes] = {}  # what each open file was shown from its beginning: it goes on with that
+        self._writers: set[int] = set()  # handles of tunables that are open for writing
+        self._left_ns = 0  # CLOCK_MONOTONIC: the last of them was closed
         self.requests = 0
 
     def mount(self, mountpoint: str) -> None:
@@ -121,7 +123,7 @@ class TunableFiles:
         """Raises OSError."""
         match request.op:
             case Op.OPEN:
-                return fuse_wire.opened(next(self._handles))
+                return self._opened(request)
             case Op.READ:
                 return self._read(request.node, fuse_wire.read(request.body))
             case Op.WRITE:
@@ -133,7 +135,16 @@ class TunableFiles:
             case _:
                 raise OSError(errno.ENOSYS, "not of this file system")
 
+    def _opened(self, request: Request) -> bytes:
+        handle = next(self._handles)
+        if fuse_wire.opening(request.body) & os.O_ACCMODE != os.O_RDONLY and isinstance(tree.NODES.get(request.node), Tunable):
+            self._writers.add(handle)
+        return fuse_wire.opened(handle)
+
     def _released(self, handle: int) -> bytes:
+        if handle in self._writers:
+            self._writers.remove(handle)
+            self._left_ns = time.monotonic_ns()
         self._shown.pop(handle, None)
         self._pressure.release(handle)
         return b""
@@ -145,12 +156,21 @@ class TunableFiles:
         """
         writable = read.opened & os.O_ACCMODE == os.O_RDWR
         content, changed_ns = self._content(inode)
-        if read.cached and not writable and time.time_ns() - changed_ns < SETTLED_NS:
+        if read.cached and not writable and self._unsettled(inode, changed_ns):
             raise OSError(errno.EINVAL, "being written", inode)
         if not read.cached:
             content = self._shown.get(read.handle, content) if read.offset else content
             self._shown[read.handle] = content
         return content[read.offset:read.offset + read.size]
+
+    def _unsettled(self, inode: int, changed_ns: int) -> bool:
+        """A writer's RELEASE comes after the kernel has done with his bytes and the size, however long it was kept from that.
+
+        Of all tunables alike, since a store can change two.
+        """
+        if isinstance(tree.NODES.get(inode), File):
+            return time.time_ns() - changed_ns < SETTLED_NS
+        return bool(self._writers) or time.monotonic_ns() - self._left_ns < SETTLED_NS
 
     def _written(self, request: Request) -> bytes:
         """With O_APPEND the kernel's offset is the file's size, and means 0."""

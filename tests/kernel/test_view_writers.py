@@ -1,4 +1,5 @@
 """What readers of a tunable are promised while others write: a value that was stored, whole, at any moment and by every way to read."""
+import errno
 import os
 import threading
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from eci_supervisor.procfs.tunable_files import SETTLED_NS
 from tests.support.view import read_once, sent_once, served, write_once
 from tests.support.waiting import wait_until
 
@@ -15,6 +17,7 @@ pytestmark = pytest.mark.requires("root", "fuse")
 
 NODE = "sys/kernel/panic"
 ROUNDS = 60
+SETTLED_S = SETTLED_NS / 1e9
 WRITERS = 6
 
 
@@ -85,3 +88,22 @@ def test_a_write_that_returned_is_what_is_read(tunable: str, texts: tuple[bytes,
             assert os.fstat(held).st_size == len(stored)
     finally:
         os.close(held)
+
+
+def test_sendfile_is_refused_while_there_is_a_writer(tunable: str) -> None:
+    """He may not have done with the file's length yet, however long ago his bytes were taken."""
+    into, out = os.pipe()
+    held, writer = os.open(tunable, os.O_RDONLY), os.open(tunable, os.O_WRONLY)
+    try:
+        assert os.write(writer, b"12345\n") == 6
+        time.sleep(2 * SETTLED_S)
+        with pytest.raises(OSError, match=os.strerror(errno.EINVAL)):
+            os.sendfile(out, held, 0, 4096)
+        os.close(writer)
+        writer = -1
+        time.sleep(2 * SETTLED_S)
+        assert os.sendfile(out, held, 0, 4096) == 6
+        assert os.read(into, 4096) == b"12345\n"
+    finally:
+        for fd in {into, out, held, writer} - {-1}:
+            os.close(fd)

@@ -45,6 +45,10 @@ def test_attributes() -> None:
     assert (node, inode, name_life, life, size, seconds) == (64, 64, 10, 0, 2, 1_700_000_000)
 
 
+def test_an_open_tells_how() -> None:
+    assert fuse_wire.opening(struct.pack("=II", os.O_WRONLY | os.O_APPEND, 1)) == os.O_WRONLY | os.O_APPEND
+
+
 def test_a_read_tells_whom_it_is_for() -> None:
     for_a_caller = struct.pack("=QQIIQII", 8, 5, 100, fuse_wire.READ_LOCKOWNER, 1, os.O_RDWR, 0)
     assert fuse_wire.read(for_a_caller) == fuse_wire.Read(8, 5, 100, os.O_RDWR, cached=False)
