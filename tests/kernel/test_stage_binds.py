@@ -1,7 +1,6 @@
 """Volumes: whose ids they show, what they may not carry, where they are attached, and that they are locked."""
 import errno
 import os
-import signal
 import stat
 import subprocess
 from pathlib import Path
@@ -182,9 +181,11 @@ def test_a_file_system_that_a_program_serves_is_bound_with_a_warning(ground: Gro
     source.mkdir()
     command = ["lxcfs", "-f", "--pidfile", f"{ground.open}/pid", str(source)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
-        wait_until(lambda: os.path.ismount(source), "it is served")
-        staged = ground.stage(ground.rootfs, bind(source, "/data"))
-        os.kill(server.pid, signal.SIGINT)
+        try:
+            wait_until(lambda: os.path.ismount(source), "it is served")
+            staged = ground.stage(ground.rootfs, bind(source, "/data"))
+        finally:
+            server.kill()
     assert f"volume {source} (fuse.lxcfs) is what a program says it is: it was judged by its path" in staged.warnings[-1]
 
 

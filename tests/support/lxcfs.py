@@ -1,6 +1,5 @@
 """An lxcfs of our own, mounted in a mount namespace of its own: what others show of the same cgroups."""
 import os
-import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -44,4 +43,4 @@ def lxcfs(*options: str) -> Iterator[Lxcfs]:
                 wait_until(made.node("proc/uptime").exists, "lxcfs serves")
                 yield made
             finally:
-                server.send_signal(signal.SIGINT)
+                server.kill()  # SIGINT between two looks of libfuse's loop is slept over
