@@ -70,14 +70,18 @@ static bool take(struct eci_lane *lane, enum eci_spare kind)
 	return lane->unprivileged;
 }
 
-/* A thread that makes another call, or the same a second later, does not repeat the last one. */
+/* A thread that makes another call, or the same a second later, does not repeat the last one. But one that the mounter was asked for may have
+ * been answered just now: when, Python knows. */
 void eci_lane_moved_on(struct eci_lane *lane, const struct eci_call *call)
 {
 	struct made *made = &lane->made[call->tid % REMEMBERED];
 
-	if (made->tid == call->tid && (made->ip != call->ip || memcmp(made->args, call->args, sizeof(call->args)) ||
-				       call->received_ns - made->received_ns >= SAME_NS))
+	if (made->tid != call->tid)
+		return;
+	if (made->ip != call->ip || memcmp(made->args, call->args, sizeof(call->args)))
 		made->tid = 0;
+	else if (call->received_ns - made->received_ns >= SAME_NS)
+		made->mount_id = 0;
 }
 
 static int clone_of(const struct mounting *m)
@@ -141,10 +145,8 @@ static int make(struct eci_lane *lane, int notify_fd, const struct eci_call *cal
 
 	if (!(call->made || (bind && lane->unprivileged) || take(lane, spare)) || !eci_usual_caller(lane, call->tid, m) || !eci_usual_ends(lane, m))
 		return LEFT;
-	if (call->made && eci_mount_id(m->fds[AT]) == call->made) {
-		*made = call->made;
+	if (call->made && eci_mount_id(m->fds[AT]) == call->made)
 		return eci_answer(notify_fd, call->id, 0) < 0 ? -ENOENT : MADE;
-	}
 	if ((!bind && !take(lane, spare)) || (m->fds[MNT] >= 0 && setns(m->fds[MNT], CLONE_NEWNS) < 0))
 		return LEFT;
 	ret = mount_and_answer(lane, notify_fd, call, m, made);
@@ -153,25 +155,23 @@ static int make(struct eci_lane *lane, int notify_fd, const struct eci_call *cal
 	return ret;
 }
 
-/* -ENOENT: the caller is gone, and nothing is mounted. LEFT: not a usual call, or one that would fail. */
+/* -ENOENT: the caller is gone, and nothing is mounted. LEFT: not a usual call, or one that would fail; it is left each time it comes again, and
+ * each time it is told what was made before, since Python takes those that wait in any order. */
 int eci_lane_mount(struct eci_lane *lane, int notify_fd, struct eci_call *call)
 {
 	struct made *made = &lane->made[call->tid % REMEMBERED];
-	bool repeated = made->tid == call->tid;
+	bool repeated = made->tid == call->tid, left = repeated && made->left;
 	struct mounting m;
 	int ret = LEFT;
 
 	call->made = repeated ? made->mount_id : 0;
-	if (repeated && !call->made)
-		return LEFT;
-	*made = (struct made){ .ip = call->ip, .received_ns = call->received_ns, .tid = call->tid };
+	*made = (struct made){ .ip = call->ip, .received_ns = call->received_ns, .mount_id = call->made, .tid = call->tid };
 	memcpy(made->args, call->args, sizeof(call->args));
-	if (!call->held && eci_usual_call(lane, call, &m)) {
+	if (!left && !call->held && eci_usual_call(lane, call, &m)) {
 		ret = make(lane, notify_fd, call, &m, &made->mount_id);
 		for (int i = 0; i < ENDS; i++)
 			eci_close(&m.fds[i]);
 	}
-	if (ret != LEFT && !made->mount_id)	/* a signal may take away the answer to what was made before, too */
-		made->tid = 0;
+	made->left = ret == LEFT;
 	return ret;
 }

@@ -31,9 +31,10 @@ struct eci_lane {
 	uint32_t tid, uid;	/* the last caller's */
 	uint64_t groupless;	/* the user namespace in which it was seen without groups, or 0 */
 	struct spare whose;
-	struct made {		/* a thread's last mount; mount_id 0: the mounter was asked for it */
+	struct made {		/* a thread's last mount; left: the mounter was asked for it, mount_id is of the one before */
 		uint64_t ip, args[6], received_ns, mount_id;
 		uint32_t tid;
+		bool left;
 	} made[REMEMBERED];	/* by its number */
 };
 

@@ -12,7 +12,7 @@ import trio
 from eci_supervisor.linux.process import start_time
 from eci_supervisor.model.notification import Call
 
-KEPT_S = 1.0
+KEPT_NS = 1_000_000_000
 KEPT_LIMIT = 256
 
 
@@ -39,16 +39,17 @@ class Result:
 
 
 class Kept:
-    """What came of a call that may come again, for KEPT_S.
+    """What came of a thread's last call that may come again, for a second: until that is received, however long it waits after that.
 
     It succeeded, but its answer came too late: without this the second umount would find nothing to umount. Or it was a mount whose
     answer was sent: that succeeds for one that a signal has woken too, and nobody can tell (native/lane.c).
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
-        self._until: dict[Repeat, tuple[float, int, Result]] = {}
-        self._under_way: dict[tuple[int, int], trio.Event] = {}  # by listener and thread
+    def __init__(self, clock_ns: Callable[[], int] = time.monotonic_ns) -> None:
+        """clock_ns: CLOCK_MONOTONIC, as a call's received_ns."""
+        self._clock_ns = clock_ns
+        self._known: dict[tuple[int, int], tuple[int, Repeat, Result]] = {}  # by listener and thread; until when
+        self._under_way: dict[tuple[int, int], trio.Event] = {}
 
     @asynccontextmanager
     async def in_turn(self, notify_fd: int, call: Call) -> AsyncIterator[None]:
@@ -64,20 +65,24 @@ class Kept:
             over.set()
 
     def keep(self, repeat: Repeat, result: Result) -> None:
-        now = self._clock()
-        self._until = {key: value for key, value in self._until.items() if value[0] > now}
-        if len(self._until) < KEPT_LIMIT:
-            self._until[repeat] = now + KEPT_S, repeat.id, result
+        """Not of an older call than what is known of: it is dead. Of too many threads the one that was known of first is forgotten."""
+        thread = repeat.listener, repeat.tid
+        _, known, _ = self._known.get(thread, (0, repeat, result))
+        if known.id > repeat.id:
+            return
+        self._known.pop(thread, None)
+        if len(self._known) == KEPT_LIMIT:
+            del self._known[next(iter(self._known))]
+        self._known[thread] = self._clock_ns() + KEPT_NS, repeat, result
 
     def take(self, notify_fd: int, call: Call, repeat: Repeat | None) -> Result | None:
         """What is known if this is the thread's last call again; said once. What it was interrupted in before, and is not this, it will
         not make again (it saw EINTR). An older call than what is known of is dead: those that have to wait come in any order."""
-        known = {key: value for key, value in self._until.items() if (key.listener, key.tid) == (notify_fd, call.tid)}
-        if any(number > call.id for _, number, _ in known.values()):
+        until, known, result = self._known.get((notify_fd, call.tid), (0, None, None))
+        if known is None or known.id > call.id:
             return None
-        self._until = {key: value for key, value in self._until.items() if key not in known}
-        until, _, result = known.get(repeat, (0.0, 0, None)) if repeat else (0.0, 0, None)
-        return result if until > self._clock() else None
+        del self._known[notify_fd, call.tid]
+        return result if known == repeat and call.received_ns < until else None
 
 
 def repeat_of(notify_fd: int, call: Call) -> Repeat | None:

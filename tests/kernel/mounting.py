@@ -32,6 +32,7 @@ from tests.support import filtered
 
 VIRTUAL = "virtual\n"
 CLONE, RECURSIVE = 0x1, 0x8000
+CAP_SETGID, CAP_SYS_ADMIN = 6, 21
 NODES = {"proc/uptime": VIRTUAL, "proc/meminfo": "memory\n", "proc/sys/vm/overcommit_memory": "7\n", "sys/fs": ""}
 PROC = TreePlan(TreeKind.PROC, (
     Entry(b"bus", Cover.READONLY), Entry(b"no/such", Cover.READONLY), Entry(b"uptime", Cover.NODE, 1), Entry(b"meminfo", Cover.NODE, 2),
@@ -179,13 +180,18 @@ ERRORS = ["ENOENT", "ENOTDIR", "ENOTDIR", "ENOTDIR", "ELOOP", "ENAMETOOLONG", "o
           "EINVAL", "ENOENT", "ENOTDIR", "EINVAL", "ok"]  # /proc/1/root is in another mount namespace
 
 
-def without_capability() -> list[str]:
-    """CAP_SYS_ADMIN dropped from the effective set alone: path errors first, then EPERM, and nothing is mounted."""
-    unshare(CLONE_NEWNS)
+def drop(capability: int) -> None:
+    """From the calling thread's effective set alone."""
     header, data = (ctypes.c_uint32 * 2)(0x20080522, 0), (ctypes.c_uint32 * 6)()  # _LINUX_CAPABILITY_VERSION_3
     filtered.LIBC.capget(header, data)
-    data[0] &= ~(1 << 21)
+    data[0] &= ~(1 << capability)
     filtered.LIBC.capset(header, data)
+
+
+def without_capability() -> list[str]:
+    """Path errors first, then EPERM, and nothing is mounted."""
+    unshare(CLONE_NEWNS)
+    drop(CAP_SYS_ADMIN)
     results = [mount(b"proc", b"/nowhere", b"proc", 0), mount(b"proc", b"/a", b"proc", 0), mount(b"proc", b"/a", b"proc", 0, b"hidepid=2"),
                umount(b"/proc"), mount(None, b"/proc", None, MS_REMOUNT | MS_BIND | MS_RDONLY)]
     return [*map(name, results), str(os.listdir("/a"))]

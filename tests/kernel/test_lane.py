@@ -3,14 +3,18 @@ import ctypes
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 import pytest
+import trio
 
 from eci_supervisor.model.call_rules import NO_RULES, CallRules
+from eci_supervisor.model.notification import Call
 from eci_supervisor.mounts.mounter import Mounter
+from eci_supervisor.seccomp.repeats import Kept
 from eci_supervisor.seccomp.ring import Done, RawEvent
 from tests.kernel import mounting
 from tests.kernel.contained import (
@@ -34,6 +38,7 @@ pytestmark = pytest.mark.requires("root", "seccomp_notify")
 MS_NOSUID, MS_RDONLY = 2, 1
 MOUNT = 165
 ATTEMPTS = 5
+PILED, PERIOD_S = 3, 0.1 * SLOWNESS  # the first two are dead by then
 
 
 def tables(target: str) -> int:
@@ -178,3 +183,41 @@ def again_interrupted(options: bytes | None, period_s: float) -> list[int]:
 def test_the_answer_to_a_repeated_call_is_taken_away(options: bytes | None, period_s: float) -> None:
     """What the thread made before is not forgotten: the call may come a third time."""
     assert once(partial(again_interrupted, options, period_s * SLOWNESS))[0] == [1] * 100
+
+
+def again_by_the_mounter() -> int:
+    """A mount by the serving thread; the same call under signals, when the caller lacks a capability that a usual one has."""
+    same = b"proc", b"/a", b"proc", 0
+    mount(*same)
+    mounting.drop(mounting.CAP_SETGID)
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.siginterrupt(signal.SIGALRM, False)
+    signal.setitimer(signal.ITIMER_REAL, PERIOD_S, PERIOD_S)
+    mount(*same)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    return tables("/a")
+
+
+def test_calls_that_wait_for_python_come_in_any_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last of them, which is the live one, first: it is told what was made before as the first of them is."""
+    piled: list[int] = []
+    there = trio.Event()
+    in_turn = Kept.in_turn
+
+    @asynccontextmanager
+    async def reversed_turn(self: Kept, notify_fd: int, call: Call) -> AsyncIterator[None]:
+        if len(piled) < PILED and (call.made or piled):
+            piled.append(call.id)
+            if len(piled) == PILED:
+                there.set()
+            await there.wait()
+            await trio.sleep((PILED - 1 - piled.index(call.id)) * PERIOD_S / 2)
+        async with in_turn(self, notify_fd, call):
+            yield
+
+    monkeypatch.setattr(Kept, "in_turn", reversed_turn)
+    left, events = once(again_by_the_mounter)
+    for _ in range(ATTEMPTS - 1):
+        if not piled:  # the first was the mounter's, too
+            left, events = once(again_by_the_mounter)
+    assert (left, len(piled), ways(events)) == (1, PILED, {Done.MOUNTED, Done.EMULATED})

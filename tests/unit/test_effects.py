@@ -16,7 +16,7 @@ from eci_supervisor.model.verdict import Effect, Judged, MountTree, UmountTree
 from eci_supervisor.policy.table import RULES
 from eci_supervisor.seccomp.effects import Effects
 from eci_supervisor.seccomp.judge import Judge
-from eci_supervisor.seccomp.repeats import Kept, Repeat, Result
+from eci_supervisor.seccomp.repeats import KEPT_LIMIT, KEPT_NS, Kept, Repeat, Result
 from eci_supervisor.seccomp.ring import Done, EventRing
 from eci_supervisor.seccomp.serve import raw_event
 
@@ -203,15 +203,30 @@ def test_what_was_not_done_is_done_by_the_repeated_call(
 
 
 def test_a_result_is_kept_for_a_second_and_said_once() -> None:
-    now = 100.0
-    kept = Kept(lambda: now)
-    calls = [replace(call("umount2.tree", UMOUNT), tid=tid) for tid in range(3)]
+    kept = Kept(lambda: 100)
+    late = 100 + KEPT_NS
+    calls = [replace(call("umount2.tree", UMOUNT), tid=tid, received_ns=late - (tid != 1)) for tid in range(3)]
     repeats = [Repeat(9, tid, 1, 2, 3, (), 4, 1) for tid in range(3)]
     for repeat in repeats[:2]:
         kept.keep(repeat, Result(7))
-    assert [kept.take(9, calls[tid], repeats[tid]) for tid in (0, 0, 2)] == [Result(7), None, None]
-    now = 101.0
-    assert not kept.take(9, calls[1], repeats[1])
+    assert [kept.take(9, calls[tid], repeats[tid]) for tid in (0, 0, 1, 2)] == [Result(7), None, None, None]
+
+
+def test_a_dead_call_that_comes_late_is_not_kept() -> None:
+    kept = Kept()
+    for number, made in ((2, 8), (1, 5)):
+        kept.keep(Repeat(9, 1, 1, 2, 3, (), 4, number), Result(7, made))
+    again = Repeat(9, 1, 1, 2, 3, (), 4, 3)
+    assert kept.take(9, replace(call("umount2.tree", UMOUNT, 3), tid=1), again) == Result(7, 8)
+
+
+def test_of_too_many_threads_the_first_is_forgotten() -> None:
+    kept = Kept()
+    repeats = [Repeat(9, tid, 1, 2, 3, (), 4, 1) for tid in range(KEPT_LIMIT + 1)]
+    for repeat in repeats:
+        kept.keep(repeat, Result(7))
+    known = [kept.take(9, replace(call("umount2.tree", UMOUNT), tid=repeat.tid), repeat) for repeat in repeats]
+    assert known == [None] + [Result(7)] * KEPT_LIMIT
 
 
 MADE = Outcome(0, made=5)
