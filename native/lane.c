@@ -70,18 +70,14 @@ static bool take(struct eci_lane *lane, enum eci_spare kind)
 	return lane->unprivileged;
 }
 
-/* A thread that makes another call, or the same a second later, does not repeat the last one. But one that the mounter was asked for may have
- * been answered just now: when, Python knows. */
+/* A thread that makes another call, or the same a second later, does not repeat the last one; unless that is still in Python's hands. */
 void eci_lane_moved_on(struct eci_lane *lane, const struct eci_call *call)
 {
 	struct made *made = &lane->made[call->tid % REMEMBERED];
 
-	if (made->tid != call->tid)
-		return;
-	if (made->ip != call->ip || memcmp(made->args, call->args, sizeof(call->args)))
+	if (made->tid == call->tid && (made->ip != call->ip || memcmp(made->args, call->args, sizeof(call->args)) ||
+				       (!call->held && call->received_ns - made->received_ns >= SAME_NS)))
 		made->tid = 0;
-	else if (call->received_ns - made->received_ns >= SAME_NS)
-		made->mount_id = 0;
 }
 
 static int clone_of(const struct mounting *m)
@@ -155,12 +151,15 @@ static int make(struct eci_lane *lane, int notify_fd, const struct eci_call *cal
 	return ret;
 }
 
-/* -ENOENT: the caller is gone, and nothing is mounted. LEFT: not a usual call, or one that would fail; it is left each time it comes again, and
- * each time it is told what was made before, since Python takes those that wait in any order. */
+/* -ENOENT: the caller is gone, and nothing is mounted. LEFT: not a usual call, or one that would fail; it is left for a second each time it
+ * comes again, and is told each time what was made before, since Python takes those that wait in any order. After that the signals are too
+ * close to each other for Python. */
 int eci_lane_mount(struct eci_lane *lane, int notify_fd, struct eci_call *call)
 {
 	struct made *made = &lane->made[call->tid % REMEMBERED];
-	bool repeated = made->tid == call->tid, left = repeated && made->left;
+	bool repeated = made->tid == call->tid;
+	uint64_t left_ns = repeated ? made->left_ns : 0;
+	bool left = call->received_ns - left_ns < SAME_NS;
 	struct mounting m;
 	int ret = LEFT;
 
@@ -172,6 +171,6 @@ int eci_lane_mount(struct eci_lane *lane, int notify_fd, struct eci_call *call)
 		for (int i = 0; i < ENDS; i++)
 			eci_close(&m.fds[i]);
 	}
-	made->left = ret == LEFT;
+	made->left_ns = ret != LEFT ? 0 : left ? left_ns : call->received_ns;
 	return ret;
 }

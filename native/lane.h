@@ -31,10 +31,9 @@ struct eci_lane {
 	uint32_t tid, uid;	/* the last caller's */
 	uint64_t groupless;	/* the user namespace in which it was seen without groups, or 0 */
 	struct spare whose;
-	struct made {		/* a thread's last mount; left: the mounter was asked for it, mount_id is of the one before */
-		uint64_t ip, args[6], received_ns, mount_id;
+	struct made {		/* a thread's last mount; left_ns: since then the mounter is asked for it, mount_id is of the one before */
+		uint64_t ip, args[6], received_ns, left_ns, mount_id;
 		uint32_t tid;
-		bool left;
 	} made[REMEMBERED];	/* by its number */
 };
 
